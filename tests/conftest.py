@@ -11,7 +11,7 @@ from typing import Any
 
 import passed_before
 import pytest
-from effort import FULL
+from effort import FULL, leave_few
 from hypothesis import HealthCheck, settings
 from passed_before import pytest_runtest_call as pytest_runtest_call
 
@@ -110,9 +110,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return 0 if few or cores == 1 else min(cores, _MOST_WORKERS)
 
 
-@pytest.hookimpl(trylast=True)  # after those that are left out have gone
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let one worker compile while another runs what needs few kernels: each starts with an equal part, in order."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Mark what only full runs do, before pytest selects by marks; then order what is left.
+
+    One worker compiles while another runs what needs few kernels: each starts with an equal part, in order.
+    """
+    leave_few(items)
+    yield
     passed_before.leave_out(config, items)
     first = sorted(
         (item for item in items if item.nodeid.startswith(_COMPILED_FIRST)),

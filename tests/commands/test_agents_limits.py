@@ -73,6 +73,7 @@ def calls(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "solve", {"statement": "plain.toml", "out": path}
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("path", OUT)
 def test_paths_out_of_the_folder_are_refused_by_every_tool(folder: Path, bench: Workbench, path: str) -> None:
     before = tree(folder.parent)
@@ -82,6 +83,7 @@ def test_paths_out_of_the_folder_are_refused_by_every_tool(folder: Path, bench: 
     assert tree(folder.parent) == before
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -228,6 +230,7 @@ def test_answers_follow_the_tables(folder: Path, bench: Workbench) -> None:
     assert bench.call("solve", {"statement": "plain.toml"})["certificate"]["value"] < first["certificate"]["value"]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [

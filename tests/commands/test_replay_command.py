@@ -72,6 +72,7 @@ def test_a_replay_from_files(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["replay", str(folder / "replay.toml")]) == 0, "what is done is not done again"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [

@@ -39,6 +39,7 @@ def test_a_page_and_a_report_are_written(folder: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["log"]["decisions"] == "50"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -41,6 +41,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 each_writer = pytest.mark.parametrize("write", list(WRITERS.values()), ids=list(WRITERS))
 
 
+@pytest.mark.few(2)
 @each_writer
 def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path: Path, write: Callable[[Path], Any]) -> None:
     (tmp_path / "real").mkdir()
@@ -68,6 +69,7 @@ def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path, write: Callable
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name != "checkpoint"])
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_where_it_fails_the_old_file_stays_and_nothing_else(
@@ -108,6 +110,7 @@ def _no_right(tmp_path: Path) -> Path:
     return tmp_path / "closed" / "x"
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name != "checkpoint"])
 @pytest.mark.parametrize("where", [_no_folder, _no_right])
 def test_an_error_names_the_file_that_was_to_be_written(

@@ -154,6 +154,7 @@ def policy(values: list[Any]) -> oa.Policy:
 POLICIES: dict[str, oa.Policy] = {}
 
 
+@pytest.mark.few(17)
 @pytest.mark.parametrize(("kind", "form"), FORMS, ids=["-".join(row) for row in FORMS])
 def test_ids_and_labels_of_every_library_are_found(kind: str, form: str) -> None:
     values = IDS[kind]
@@ -174,6 +175,7 @@ def test_ids_and_labels_of_every_library_are_found(kind: str, form: str) -> None
     assert key.codes.tolist() == order
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("kind", "form"),
     [pytest.param(*row, id="-".join(row), marks=() if k % 5 == 0 else pytest.mark.full) for k, row in enumerate(FORMS)],
@@ -197,6 +199,7 @@ def test_missing_ids_of_every_library_are_never_seen() -> None:
     assert served.mistyped_requests == 0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "given", ["abc", b"abc", 3, None, {"a": 1}, pd.DataFrame({"a": [1]}), np.ones((2, 2)), [["a"]]]
 )
@@ -349,6 +352,7 @@ def test_the_second_unknown_label_among_many_takes_less_than_50_ms_even_if_none_
     assert f"Did you mean {names[5]!r}?" in text
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("tried", [4, *full_only(20)])
 @pytest.mark.parametrize(
     "names",

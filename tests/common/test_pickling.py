@@ -323,6 +323,7 @@ def test_there_is_an_object_of_every_public_class(objects: dict[str, Any]) -> No
     assert public - covered == OF_ONE_PROCESS
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("way", ways())
 def test_every_object_is_the_same_afterwards(objects: dict[str, Any], way: str) -> None:
     for name, one in objects.items():
@@ -346,6 +347,7 @@ def test_a_copied_problem_can_be_changed_as_the_first(objects: dict[str, Any]) -
         assert other.names == objects["problem"].names
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("way", "make"), diagonal(["pickle 4", "deepcopy", "copy", "out of band"], {"plain": plain, "rich": problem})
 )

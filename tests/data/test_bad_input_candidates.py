@@ -161,6 +161,7 @@ def test_only_items_may_have_several_labels(values, words) -> None:
     assert not missing, f"{missing} not in: {caught.value}"
 
 
+@pytest.mark.few(13)
 @pytest.mark.parametrize(("wrong", "words"), [row[1:] for row in ARRAYS], ids=[row[0] for row in ARRAYS])
 def test_arrays(wrong, words) -> None:
     with pytest.raises(InputError) as caught:
@@ -214,6 +215,7 @@ FRAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(15)
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "pyarrow"])
 @pytest.mark.parametrize(("wrong", "arguments", "words"), [row[1:] for row in FRAMES], ids=[row[0] for row in FRAMES])
 def test_frames(make, wrong, arguments, words) -> None:
@@ -239,6 +241,7 @@ ASKED = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "pyarrow"])
 @pytest.mark.parametrize(("wrong", "key", "words"), [row[1:] for row in ASKED], ids=[row[0] for row in ASKED])
 def test_a_column_is_refused_where_it_is_asked_for_and_not_before(make, wrong, key, words) -> None:

@@ -78,6 +78,7 @@ def test_the_good_one_is_good(tmp_path: Path) -> None:
     assert (one.n_users, one.n_pairs) == (4, 3)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("wrong", "arguments", "words"), [row[1:] for row in COLUMNS], ids=[r[0] for r in COLUMNS])
 def test_columns(tmp_path: Path, wrong: dict[str, list[Any]], arguments: dict[str, Any], words: str) -> None:
     write(tmp_path, GOOD | wrong)

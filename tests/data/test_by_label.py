@@ -63,6 +63,7 @@ FORMS = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_limits_go_to_their_labels(form: str) -> None:
     given = FORMS[form]
@@ -71,6 +72,7 @@ def test_limits_go_to_their_labels(form: str) -> None:
     assert numbers({"a": 1}) == [1.0, np.inf, np.inf]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", ["mapping", "Series", "nullable Series", "numpy labels"])
 def test_everything_else_by_group_goes_to_its_labels(form: str) -> None:
     given: Any = FORMS[form]
@@ -188,6 +190,7 @@ BY_USER = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("make", [lambda frame: frame, pl.from_pandas, pa.Table.from_pandas])
 @pytest.mark.parametrize("form", BY_USER)
 def test_numbers_per_user_go_to_their_users(make: Any, form: str) -> None:
@@ -220,6 +223,7 @@ def test_numbers_per_user_follow_other_candidates() -> None:
     assert pickle.loads(pickle.dumps(oa.Slate(USERS["slots"]).size)) == {0: 3, 1: 1}
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("size", [10**9, 10**20])
 @pytest.mark.parametrize("rules", [{}, {"at_most": {"c": 1}}, {"at_most": {"c": 10**20}}, {"diminishing": {"c": 0.1}},
                                    {"keep": {"r": 0.5}}, {"at_least": 10**9}])  # fmt: skip

@@ -102,6 +102,7 @@ def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oasis_alloc.data.parquet_file._TICK", 0)
 
 
+@pytest.mark.few(2)
 @posix
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
@@ -126,6 +127,7 @@ def test_a_change_during_a_solve_is_an_error(tmp_path: Path, change: Callable[[P
         _ = candidates.columns["relevance"][np.array([candidates.n_pairs - 1])]
 
 
+@pytest.mark.few(2)
 @posix
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_is_an_error_where_all_pairs_are_kept(tmp_path: Path, change: Callable[[Path], None]) -> None:
@@ -142,6 +144,7 @@ def test_a_change_is_an_error_where_all_pairs_are_kept(tmp_path: Path, change: C
         oa.solve(problem(candidates), gap=1e-9, progress=progress)
 
 
+@pytest.mark.few(1)
 @posix
 @pytest.mark.parametrize(
     "change", [delete, write_over, *full_only(*(c for c in CHANGES if c not in (delete, write_over)))]
@@ -168,6 +171,7 @@ def test_the_report_of_an_answer_is_there_when_its_files_are_not(
     assert "left out" not in str(seen), "parts that were read before"
 
 
+@pytest.mark.few(1)
 @posix
 @pytest.mark.parametrize("change", [touch, replace, cut_short, *full_only(append, delete, write_over, write_anew)])
 def test_a_change_after_the_last_pass_is_an_error(
@@ -310,6 +314,7 @@ def test_any_damage_to_the_pages_of_our_own_files_is_found(tmp_path: Path, compa
     assert found > 100
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("in_haste")
 @pytest.mark.parametrize(
     ("compression", "checksum"), diagonal(["none", "snappy", "zstd"], {"False": False, "True": True})

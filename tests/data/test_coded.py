@@ -34,6 +34,7 @@ TABLES: dict[str, Callable[[list[Any]], Any]] = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("of", TABLES)
 @pytest.mark.parametrize("name", NUMBERS)
 def test_coded_numbers_are_numbers_in_every_reader(tmp_path: Path, of: str, name: str) -> None:

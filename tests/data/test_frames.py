@@ -145,6 +145,7 @@ IDS = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("kind", "backend"), [(kind, backend) for kind, (_, backends) in IDS.items() for backend in backends]
 )

@@ -38,6 +38,7 @@ def read(kind: str, folder: Path, **how: Any) -> oa.Candidates:
     return oa.Candidates.from_frames(frames[0], items=frames[1], **how)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", [*KINDS, "csv", "parquet", "streamed"])
 def test_a_column_with_the_name_of_an_index_is_left_out_and_explained_when_it_is_named(
     kind: str, tmp_path: Path, library: str
@@ -56,12 +57,14 @@ def test_a_column_with_the_name_of_an_index_is_left_out_and_explained_when_it_is
                 state()
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", [*KINDS, "csv", "parquet", "streamed"])
 def test_an_index_column_that_is_named_as_a_column_of_numbers_is_one(kind: str, tmp_path: Path, library: str) -> None:
     cands = read(kind, tmp_path, columns=["r", INDEX])
     assert oa.solve(oa.Problem(cands, oa.total(INDEX))).value == pytest.approx(13.0)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("kind", [*KINDS, "csv", "parquet"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_column_with_the_name_of_an_index_can_hold_the_ids(

@@ -52,6 +52,7 @@ def written(tmp_path: Path, frame: pd.DataFrame, n_files: int = 3) -> Path:
     return folder
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("texts", "rows"), diagonal({"False": False, "True": True}, {"100": 100, "1500": 1_500, "1000000": 10**6}, every=2)
 )

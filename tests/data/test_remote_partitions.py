@@ -25,6 +25,7 @@ def pairs(tmp_path: Path, bucket: str) -> str:
     return f"{bucket}/pairs"
 
 
+@pytest.mark.full
 def test_partitions_from_bucket_to_bucket(tmp_path: Path, bucket: str, pairs: str) -> None:
     where = f"{bucket}/a/partitions"
     far = oa.partition(pairs, where, user_keys=["market"], columns=["relevance", "promotion"], rows_per_partition=4_000)

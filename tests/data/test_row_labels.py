@@ -66,6 +66,7 @@ def off_policy(first: pd.DataFrame, second: pd.DataFrame) -> Any:
     return [one.value for one in found.estimates]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("call", [calibration, reliability, selected, off_policy])
 def test_columns_of_frames_in_another_order_give_the_same(call: Any) -> None:
     assert call(FRAME, SHUFFLED) == call(FRAME, FRAME)

@@ -59,6 +59,7 @@ INDICES = {
 }  # fmt: skip
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
 def test_an_index_gives_what_it_gives_of_an_array(streamed: oa.Candidates, here: oa.Candidates, index: Any) -> None:
     for ours, array in [(streamed.item, here.item)] + [(streamed.columns[k], here.columns[k]) for k in COLUMNS]:
@@ -67,6 +68,7 @@ def test_an_index_gives_what_it_gives_of_an_array(streamed: oa.Candidates, here:
         assert (np.shape(found), found.dtype) == (np.shape(expected), expected.dtype)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("index", "words"),
     [
@@ -103,6 +105,7 @@ def test_a_column_is_not_read_as_a_whole_by_accident(streamed: oa.Candidates) ->
     assert streamed.stream.budget.held == 0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("memory", [MEMORY, 1 << 30])
 def test_scores_of_candidates_in_files_are_exported_as_those_in_memory(
     directory: Path, here: oa.Candidates, tmp_path: Path, memory: int

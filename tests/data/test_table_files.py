@@ -57,6 +57,7 @@ def test_only_a_cell_without_a_character_is_missing(tmp_path: Path, library: str
     assert found["new"] == [True, None, False, True, True, True, True, True, True]
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize(
     ("cells", "values"),
     [
@@ -155,6 +156,7 @@ def _pyarrow(folder: Path) -> None:
     ds.write_dataset(PAIRS, folder, format="parquet", max_rows_per_file=2, max_rows_per_group=2)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("write", [_spark, _dask, _polars, _pyarrow], ids=lambda write: write.__name__)
 @pytest.mark.parametrize("name", ["pairs.parquet", "pairs"])
 def test_a_folder_is_a_table_whoever_wrote_it(tmp_path: Path, library: str, write: Any, name: str) -> None:

@@ -113,6 +113,7 @@ def test_decimals_booleans_and_objects_are_numbers() -> None:
     assert oa.Candidates.from_frames(wide).columns["wide"].tolist() == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "dtype", [pl.Int128, pl.UInt64, pl.Categorical, pl.Enum(["1", "2"]), pl.Date, pl.Decimal(10, 2)]
 )

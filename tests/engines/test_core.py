@@ -40,6 +40,7 @@ def problem(slate: oa.Slate, users: int = 600) -> oa.Problem:
     return oa.Problem(cands, oa.total("value"), [caps, spent], slate)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", SLATES)
 def test_a_visit_is_that_of_all_users(name: str) -> None:
     stated = problem(SLATES[name])

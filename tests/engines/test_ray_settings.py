@@ -79,6 +79,7 @@ def test_large_programs_have_more_chunks() -> None:
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-12)
 
 
+@pytest.mark.full
 def test_ray_is_imported_where_it_is_used() -> None:
     code = (
         "import sys, oasis_alloc as oa; oa.RayEngine(); import oasis_alloc.engines.ray.cluster; assert 'ray' not in sys"

@@ -51,6 +51,7 @@ def solved_twice(stored: oa.Partitions, name: str, gap: float, **engine: Any) ->
     return solved(stored, name, gap, **engine), oa.solve(here, gap=gap, threads=1)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("name", "small"), diagonal(SOLVABLE, SMALL), indirect=["small"])
 def test_the_bits_are_those_of_threads(
     stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch
@@ -60,6 +61,7 @@ def test_the_bits_are_those_of_threads(
     same(found, expected, bits=name != "curved")  # the range of a curved function is summed by chunk
 
 
+@pytest.mark.few(1)
 def test_the_bits_are_those_of_threads_to_a_small_gap(
     stored: oa.Partitions, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +69,7 @@ def test_the_bits_are_those_of_threads_to_a_small_gap(
     same(*solved_twice(stored, "limits", 1e-7, actors=1))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("name", "small"), diagonal(reversed(SOLVABLE), SMALL), indirect=["small"])
 def test_a_solve_has_few_rounds(stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = actors_here(monkeypatch)
@@ -113,6 +116,7 @@ def calls_of(engine: Chunked) -> list[Any]:
     return out
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["limits", "rules"])
 def test_an_actor_that_is_lost_in_any_call_changes_nothing(
     stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch

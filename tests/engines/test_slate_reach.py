@@ -82,6 +82,7 @@ def most_by_program(program: Any, row: int, sign: float) -> float:
     return -float(result.fun)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("slate", "measure"), diagonal(SLATES, MEASURES))
 def test_reach_is_what_the_best_slates_have(slate: dict[str, Any], measure: oa.Measure) -> None:
     """Never less, not even by a rounding; and exact where a limit lies between it and all candidates."""
@@ -164,6 +165,7 @@ def test_candidates_in_files_have_the_same_reach(made: tuple[Case, oa.Problem], 
         same(oa.solve(full, gap=1e-6), oa.solve(full.replace(candidates=streamed), gap=1e-6))
 
 
+@pytest.mark.full
 def test_actors_have_the_same_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = actors_here(monkeypatch)
     stored = files_of(tmp_path)
@@ -194,6 +196,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return strides
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("limit", "strides"),
     [(100.0, []), (2_990.0, []), (3_000.0, [16, 1]), (14_999.0, [16, 1]), (15_000.0, []), (np.inf, [])],

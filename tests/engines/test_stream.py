@@ -123,6 +123,7 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "gap"),
     [
@@ -193,6 +194,7 @@ def test_samples_that_do_not_fit_and_blocks_that_are_kept(
     assert read[420_000] > 0.8 * here.passes, "of which some were over samples"
 
 
+@pytest.mark.full
 def test_what_a_solution_shows(streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = (oa.solve(rich(c), gap=1e-3) for c in (MARKET, streamed))
     assert here.parts == there.parts
@@ -318,6 +320,7 @@ def test_blocks_of_users_without_pairs_do_not_take_the_place_of_others(tmp_path:
     assert answers[0].value == answers[1].value == pytest.approx(1.6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", [0, 2])
 def test_slots_that_caps_took_are_refilled_as_in_memory(tmp_path: Path, seed: int, monkeypatch: Any) -> None:
     changed, refilled = [], primal_recovery.refilled

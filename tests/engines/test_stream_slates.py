@@ -75,6 +75,7 @@ def test_what_users_can_have_and_single_pairs_are_the_same(case: Case, data: st.
                 assert np.array_equal(one.guard, other.guard)
 
 
+@pytest.mark.full
 def test_a_solve_goes_on_from_either(tmp_path: Path) -> None:
     """A checkpoint of candidates in memory goes on in files, and the other way round."""
     rng = np.random.default_rng(3)

@@ -54,6 +54,7 @@ def problem(candidates: oa.Candidates, before: oa.Solution | None = None, **slat
     return oa.Problem(candidates, worth, [oa.exposure(by="song") <= 1.5], oa.Slate(2, **slate), supply)
 
 
+@pytest.mark.full
 @settings(max_examples=examples(60))
 @given(hours=hours(), rows=st.integers(1, 4), block=st.integers(1, 8), slots=st.booleans())
 def test_the_next_hour_is_the_same_as_in_memory(

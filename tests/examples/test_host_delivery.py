@@ -170,6 +170,7 @@ def test_served_prices_follow_delivery(running: tuple[Client, Any]) -> None:
     assert delivery.pacer.policy.policy_id == after["policy_id"]
 
 
+@pytest.mark.full
 def test_the_next_policy_goes_on_with_what_was_delivered(running: tuple[Client, Any], tmp_path: Path) -> None:
     client, _ = running
     served_ = len([event for event in client.ask("/rank", REQUEST)[1]["events"] if event["key"] == 3])

@@ -49,6 +49,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_limits_are_named_and_change_nothing(name: str) -> None:
     constraint, limit, message = WRONG[name]
@@ -62,6 +63,7 @@ def test_wrong_limits_are_named_and_change_nothing(name: str) -> None:
     assert session.problem is stated
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("limit", "sentence"),
     [

@@ -22,6 +22,7 @@ def curve(plan: oa.Solution) -> oa.LimitCurve:
     return oa.limit_curve(plan, "floors", "c3", [430.0, 455.5, 480.5, 510.5, 2000.0], gap=1e-6)
 
 
+@pytest.mark.full
 def test_each_point_is_the_solve_of_its_limit(plan: oa.Solution, curve: oa.LimitCurve) -> None:
     for point, one in zip(curve.points[:4], curve.solutions, strict=False):
         session = oa.Session(plan.problem)

@@ -95,6 +95,7 @@ def test_the_documented_members_are_those_of_the_document(quotes: oa.Quotes) -> 
     assert documented == set(quotes[0].to_dict()) - {"format", "schema"}
 
 
+@pytest.mark.full
 def test_a_plot_has_the_curve_and_the_quote(quotes: oa.Quotes) -> None:
     pytest.importorskip("matplotlib").use("agg")
     axes = quotes[0].plot()

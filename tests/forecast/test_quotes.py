@@ -47,6 +47,7 @@ def check(kind: str, seed: int, quotes: int, users: int = 30, width: float = 1e-
     return known
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["plain", "keep", "slot_weights", "functions"])
 def test_the_cost_of_a_full_solve_is_in_the_brackets(kind: str) -> None:
     assert check(kind, 0, 2) > 0
@@ -58,6 +59,7 @@ def test_the_cost_of_a_full_solve_is_in_the_brackets_under_all_rules(kind: str) 
     assert check(kind, 1, 4, users=40) + check(kind, 2, 4, users=40, width=2e-6) > 4
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["plain", "at_most"])
 def test_the_maximum_is_that_of_bisection_with_full_solves(kind: str) -> None:
     solution = solved(kind)
@@ -139,6 +141,7 @@ def test_units_at_a_price_are_those_of_the_curve() -> None:
     assert oa.quote(solution, of={"campaign": roomy(solution)}, units=0.0, max_price=0.0).units_at_price == 0.0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("where", [None, {"market": "DE"}, {"market": ["DE", "SE"]}])
 def test_what_is_accepted_is_solved_from_there(where: dict[str, object] | None) -> None:
     solution = solved("plain")
@@ -164,6 +167,7 @@ def test_new_items_may_be_worth_more_than_what_they_displace() -> None:
     assert oa.quote(solution, pairs=pairs).max_units.high == 4.0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("units", [0.0, None])
 def test_new_items_add_value_without_a_promise(units: float | None) -> None:
     solution = solved("plain")
@@ -201,6 +205,7 @@ def test_what_quotes_keep_goes_with_the_solution() -> None:
     assert engine() is None
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("of", "limit"), [(exchanges, "_MOST_WAYS"), (quote_base, "_MOST_ENTRIES")])
 def test_where_exchanges_are_too_many_an_immediate_quote_claims_nothing(
     of: ModuleType, limit: str, monkeypatch: pytest.MonkeyPatch

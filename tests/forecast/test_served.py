@@ -48,6 +48,7 @@ def selected(policy: oa.Policy, cands: oa.Candidates) -> dict[str, float]:
     return dict(zip(key.labels.tolist(), out.tolist(), strict=True))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("slate", [oa.Slate(2), RULES])
 def test_what_is_served_is_what_requests_get(slate: oa.Slate) -> None:
     solution = plan(slate=slate)

@@ -38,6 +38,7 @@ def check(one: oa.Quote, other: oa.Quote) -> None:
     assert [row[:2] for row in one.limits] == [row[:2] for row in other.limits]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "kind", ["plain", "supply", "functions", *(pytest.param(k, marks=pytest.mark.full) for k in ("keep", "at_most"))]
 )

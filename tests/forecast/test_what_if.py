@@ -43,6 +43,7 @@ LIMITS: dict[str, Any] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("change", LIMITS)
 def test_changed_limits_are_those_of_a_solve(plan: oa.Solution, change: str) -> None:
     what = plan.what_if(limits=LIMITS[change], gap=1e-6)

@@ -144,6 +144,7 @@ def test_java_refuses_what_is_no_sketch(script: JavaStore, change: dict[str, Any
     assert words in said
 
 
+@pytest.mark.full
 def test_java_refuses_options_that_have_no_meaning(script: JavaStore) -> None:
     golden = json.loads(GOLDEN)
     for change in ({"every": 0}, {"candidates": 0}, {"rows": 0}, {"start": 0.1, "end": 0.2}):

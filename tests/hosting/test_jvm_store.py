@@ -117,6 +117,7 @@ def test_what_is_refused_and_why(both: Both, script: JavaStore) -> None:
     assert both.do("policy").endswith("~organic")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", [*range(3), *full_only(*range(100, 160))])
 def test_random_commands(both: Both, seed: int) -> None:
     """Policies of any age, damaged ones, and every command, in any order."""

@@ -126,6 +126,7 @@ def test_what_is_refused_as_older_is_refused_after_a_restart(path: Path) -> None
     assert restarted.stats()["last_refused"]["reason"] == "older"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("by", ["method", "command"])
 def test_an_older_file_can_be_published_on_purpose(path: Path, by: str, capsys: pytest.CaptureFixture[str]) -> None:
     store = store_of(path)
@@ -214,6 +215,7 @@ def test_where_nothing_can_be_written_a_roll_back_holds_in_the_process(
     assert store.policy.policy_id == "p1"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", "[" * 10**5, '{"format": "oasis_alloc.store", "schema": 2}', "x" * 10**6]
 )

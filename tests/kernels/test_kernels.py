@@ -55,6 +55,7 @@ def strictly_inside(s: Array, mine: Array, t: float, gamma: float) -> Array:
     return mine[(z > 0.0) & (z < 1.0)]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("size", "gamma"), diagonal({str(size): size for size in SIZES}, {f"{gamma:g}": gamma for gamma in GAMMAS})
 )
@@ -157,6 +158,7 @@ def test_visit_adds_to_its_tables_and_reads_a_range(data: Data) -> None:
     assert out.sum(axis=0)[: kernels.KEPT] == pytest.approx(whole["out"][: kernels.KEPT], rel=1e-12)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("gamma", [1e-3, 0.3, 50.0])
 @pytest.mark.parametrize("size", [1, 3])
 def test_curvature_product(data: Data, size: int, gamma: float) -> None:
@@ -236,6 +238,7 @@ def test_margins(data: Data, size: int) -> None:
     )
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("width", [0.0, 0.13, 100.0])
 def test_decide(data: Data, size: int, width: float) -> None:

@@ -93,6 +93,7 @@ def best_by_program(problem: oa.Problem, slots: int) -> float:
     return -float(linprog(-scores, matrix, limits, bounds=(0.0, 1.0)).fun)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["uniform", "three values", *full_only("equal", "nearly equal")])
 def test_hundreds_of_crossing_categories_keep_their_caps_and_their_value_is_proven(kind: str) -> None:
     """A search that moved 48 prices at a time ended with slates over their caps, and a bound below their value."""

@@ -39,6 +39,7 @@ def falling(rng: np.random.Generator, n: int, ties: bool) -> Array:
     return np.sort(rng.choice([0.0, 0.3, 1.0, 2.0], n) if ties else rng.gamma(0.5, size=n))[::-1].copy()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("spread", [0.0, 1.0, 4.0])
 def test_the_kernel_is_the_plain_division(ties: bool, spread: float) -> None:

@@ -202,6 +202,7 @@ def check_bound(given: User, s: Array, x: Array, out: Array, best: float, gamma:
     assert best - smoothing - off <= out[visit.SMOOTHED] <= best + off
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("longest", [1_000, *full_only(LONG)])  # the twin picks in Python, the longest for a second
 @pytest.mark.parametrize(("name", "kind"), diagonal(NESTED, KINDS))
 def test_nested_rules_are_solved_on_any_list_at_any_smoothing(name: str, kind: str, longest: int) -> None:
@@ -219,6 +220,7 @@ def test_nested_rules_are_solved_on_any_list_at_any_smoothing(name: str, kind: s
             assert worth(given, s, x) >= best - gamma * SIZE - 1e-7 * size
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("longest", [300, *full_only(LONG)])  # by linear programming, the longest take a second each
 @pytest.mark.parametrize(
     ("name", "kind"),
@@ -244,6 +246,7 @@ def test_guards_and_crossing_rules_are_solved_on_long_lists_at_any_smoothing(
                 assert worth(given, s, x) >= best - gamma * SIZE - known * max(abs(best), 1.0)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", RULES)
 def test_scores_in_any_unit_have_the_same_slate(name: str) -> None:
     s = scores("uniform", 200, np.random.default_rng(5))
@@ -266,6 +269,7 @@ def test_what_is_kept_in_any_unit_has_the_same_slate(name: str) -> None:
         assert numbers[visit.BOUND] == pytest.approx(out[visit.BOUND], rel=1e-8)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_plain_slates_are_solved_on_any_list_at_any_smoothing(kind: str) -> None:
     for n in (1, 40, LONG):
@@ -360,6 +364,7 @@ def test_crossing_caps_leave_no_slot_empty_next_to_much_larger_scores(name: str,
     assert out[visit.BOUND] == pytest.approx(best, rel=1e-9)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("kind", "part"),
     diagonal(["all equal", "blocks of ties", "integers", "uniform"], {"1e-08": 1e-8, "1e-09": 1e-9, "1e-10": 1e-10}),

@@ -145,6 +145,7 @@ def test_scores_are_the_formula_bit_for_bit(name: str, n: int) -> None:
     np.testing.assert_array_equal(out, scores_of(case, BLENDS[name]))
 
 
+@pytest.mark.few(14)
 @pytest.mark.parametrize("n", [0, 1, 9, 64, 65, 513, 1300])
 @pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize(("k", "least", "floor"), [(5, 0, 0.0), (5, 3, 0.5), (5, 0, -INF), (0, 0, 0.0), (1, 1, 9.0)])

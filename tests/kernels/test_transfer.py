@@ -176,6 +176,7 @@ def test_floors_are_not_scaled_down() -> None:
         assert not only_caps(engine)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("gap", [1e-2, 1e-3])
 def test_large_problems_end_without_a_linear_programme(gap: float, monkeypatch: pytest.MonkeyPatch, tuned: Any) -> None:
     problem = market(4_000, 40)

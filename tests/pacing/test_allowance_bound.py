@@ -189,6 +189,7 @@ def all_spent(allowances: list[oa.Allowance], label: str = "one", rounds: int = 
     return sum(one.stats()["spent"][label] for one in allowances)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("n", "cap"), diagonal({"1": 1, "2": 2, "8": 8, "64": 64}, {"1.0": 1.0, "5.0": 5.0, "1000.0": 1000.0})
 )

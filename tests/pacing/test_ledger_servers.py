@@ -81,6 +81,7 @@ def test_a_postgres_that_ends_a_connection_is_used_again(postgres: str) -> None:
     ledger.close()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "address", ["postgresql://ads:secret@127.0.0.1:{port}/ads", "redis://:secret@127.0.0.1:{port}/0"]
 )

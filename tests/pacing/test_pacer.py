@@ -35,6 +35,7 @@ def test_nothing_observed_nothing_changed(cands: oa.Candidates, policy: oa.Polic
     assert len(pacer.overlay()) == 0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("controller", ["adaptive", "mirror", "entropic", "pi", "throttle", "caps"])
 def test_hard_caps_hold_and_prices_stay_in_their_box(cands: oa.Candidates, policy: oa.Policy, controller: str) -> None:
     goals = plan(caps=dict.fromkeys(CAPS, 40.0), floors=None, penalty=0.5)

@@ -164,6 +164,7 @@ def test_a_replica_that_dies_strands_its_last_allowance_until_it_is_released(pol
     assert served + had == CAPS["c1"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("limit", "length"), [("daily", 86400.0), ("hourly", 3600.0)])
 def test_caps_of_days_and_hours_hold_for_all_replicas(policy: oa.Policy, limit: str, length: float) -> None:
     clock = Clock(5 * length)

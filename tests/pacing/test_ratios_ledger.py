@@ -85,6 +85,7 @@ def test_all_processes_know_the_ratios_of_the_traffic_of_all(
     }
 
 
+@pytest.mark.full
 def test_a_share_that_binds_is_kept_over_the_traffic_of_all(market: oa.Candidates, solution: oa.Solution) -> None:
     """A licensor may have a fifth of the slots, and would have more: three processes keep the share together."""
     terms = next(goal.terms for goal in plan_of(solution).goals if len(goal.terms) == 2)

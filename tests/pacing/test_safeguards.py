@@ -25,6 +25,7 @@ def pacer_of(policy: oa.Policy, **how: Any) -> oa.Pacer:
     return oa.Pacer(policy, plan, **{"requests": USERS, "clock": Clock()} | how)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("controller", NAMES)
 def test_an_expectation_near_zero_is_no_blackout(policy: oa.Policy, controller: str) -> None:
     """Spend over an expectation of 1e-7 once gave a ratio of 492,570, and full throttle for weeks."""
@@ -45,6 +46,7 @@ def test_an_expectation_near_zero_is_no_blackout(policy: oa.Policy, controller: 
     assert pacer.stats()["stopped"] == 0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("controller", NAMES)
 def test_hours_without_traffic_wind_nothing_up(policy: oa.Policy, controller: str) -> None:
     pacer = pacer_of(policy, controller=controller)

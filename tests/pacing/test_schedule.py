@@ -180,6 +180,7 @@ def test_shares_add_up(cuts: list[float], seed: int) -> None:
     assert month.share(MONDAY, a) + month.remaining(a) == pytest.approx(1)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "dict", "naive"])
 def test_tables_of_all_kinds_give_the_same(kind: str) -> None:
     seconds = arrivals(two_peaks(), 2)[::7]

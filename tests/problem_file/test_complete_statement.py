@@ -146,6 +146,7 @@ def fitted(tables: Path, key: str | None) -> oa.Calibration:
 CALIBRATED = 'columns = ["relevance"]\ncalibrated = { relevance = "relevance.json" }\n'
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("key", [None, "market", "artist"])
 def test_a_calibration_is_a_file_and_the_answer_has_its_bits(tables: Path, key: str | None) -> None:
     pytest.importorskip("sklearn")
@@ -167,6 +168,7 @@ def edited(tables: Path, change: dict[str, Any]) -> str:
     return json.dumps(document | {"labels": []} | change)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -208,6 +210,7 @@ def test_the_plain_statement(tables: Path) -> None:
     alike(read(tables), stated(tables))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("slate", "rules"),
     [
@@ -225,6 +228,7 @@ def test_rules_of_slates(tables: Path, slate: str, rules: dict[str, Any]) -> Non
     alike(read(tables, slate=slate), stated(tables, slate=oa.Slate(**rules)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("by", ["column", "file"])
 def test_supply(tables: Path, by: str) -> None:
     weights = {u: 0.5 + u % 3 for u in range(12)}
@@ -250,6 +254,7 @@ def test_an_earlier_solution_to_stay_close_to(tables: Path) -> None:
     assert solution.churn(before) < 1.0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["solution", "policy"])
 def test_prices_to_start_from(tables: Path, kind: str) -> None:
     before = oa.solve(stated(tables), gap=1e-6, threads=1)
@@ -280,6 +285,7 @@ def test_checkpoints_conflicts_and_weights(tables: Path) -> None:
     assert oa.solve(again.problem, **again.solve).value == pytest.approx(first.value, rel=1e-5)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("parts", "words"),
     [

@@ -268,6 +268,7 @@ def test_pairs_alone_are_enough(folder: Path, kind: str) -> None:
     np.testing.assert_allclose(problem.candidates.columns["relevance"][:2], [0.9, 0.5])
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [
@@ -297,6 +298,7 @@ def test_a_statement_that_cannot_be_read(folder: Path, text: str, kind: type[Exc
         assert word in str(error.value)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("objective", "rest", "words"),
     [
@@ -353,6 +355,7 @@ def test_a_problem_that_is_stated_wrongly(folder: Path, objective: str, rest: st
         assert word in str(error.value)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [

@@ -111,6 +111,7 @@ NASTY = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("what", "instead"),
     [

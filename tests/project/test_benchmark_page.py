@@ -84,6 +84,7 @@ def test_the_plot_has_ours_and_who_gave_up() -> None:
     assert plot.given_up(peers) == {"A": [(1000, 60.0)]}
 
 
+@pytest.mark.full
 def test_the_model_of_a_cluster_has_the_constants_of_its_run(tmp_path: Path) -> None:
     """Seconds are of the largest size on one actor, a round is that of the most actors; the plot says what is what."""
     row = {"pairs": 10**6, "pass": 0.1, "pass_cpu": 0.01, "round": 0.001, "solve": 2.0, "passes": 20.0}

@@ -60,6 +60,7 @@ def test_the_code_of_the_page_about_pacing_runs() -> None:
     assert names["plan"].prices["floors"].any()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("sync", [900.0, *full_only(60.0)])
 def test_the_code_of_the_page_about_replay_runs(sync: float, capsys: pytest.CaptureFixture[str]) -> None:
     """With the page's synchronizations every minute, and in every run with fewer of them, which take the time."""

@@ -310,6 +310,7 @@ def test_calibrated_genres(calibrated_genres: ModuleType, data_dir: Path, tmp_pa
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
+@pytest.mark.full
 def test_best_slates_are_no_worse_than_those_of_steck(calibrated_genres: ModuleType, data_dir: Path) -> None:
     example = calibrated_genres
     market = example.market_of(tables(data_dir, "movielens-small", "events"), 60)

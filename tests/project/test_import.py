@@ -98,6 +98,7 @@ def test_a_star_import_brings_every_public_name() -> None:
     assert found == "True True Problem SOLVED"
 
 
+@pytest.mark.full
 def test_functions_keep_their_names_once_modules_of_the_same_names_are_loaded() -> None:
     modules = (
         "import oasis_alloc.solve, oasis_alloc.compare, oasis_alloc.frontier, oasis_alloc.replay, oasis_alloc.publish"

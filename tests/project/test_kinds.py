@@ -18,6 +18,7 @@ def given() -> Given:
     return EXACT["usual"](60)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(KINDS))
 def test_others_get_the_program_that_we_get(name: str, given: Given) -> None:
     """The optimum of the matrices is ours, and the judge finds our own value and no violation."""
@@ -35,6 +36,7 @@ def test_others_get_the_program_that_we_get(name: str, given: Given) -> None:
     assert broken <= 1e-6
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("solver", ["highs", "highs-ipm", "clarabel", "pdlp"])
 def test_every_runner_reads_rows_with_two_sides(solver: str, given: Given) -> None:
     """Floors, caps, equations of shared totals and free variables, each in its place."""

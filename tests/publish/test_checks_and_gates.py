@@ -37,6 +37,7 @@ def with_markets(text: str) -> str:
     '(total("relevance") >= 0.8 * organic)""")  # fmt: skip
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("checks", "changes", "name", "words"),
     [
@@ -89,6 +90,7 @@ def test_a_first_run_has_nothing_to_compare_with(tmp_path: Path) -> None:
     assert {finding["note"] for finding in result.steps["checks"]["findings"]} == {"no earlier run"}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("gates", "name"),
     [

@@ -57,6 +57,7 @@ def logged(tmp_path: Path, name: str = "segments", ids: bool = False, **how: Any
     return oa.read_decisions(tmp_path / "log")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("name", "ids"), [("segments", False), ("several columns", True)])
 def test_what_is_logged_is_read_and_explained(tmp_path: Path, name: str, ids: bool) -> None:
     made, cands = policy(name), solved(name).problem.candidates
@@ -286,6 +287,7 @@ def process(tmp_path: Path, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.full
 def test_nothing_is_lost_at_the_end_of_a_process(tmp_path: Path) -> None:
     """Without close(): the end of the interpreter is a clean stop."""
     with process(tmp_path, 400, 1000.0, 1000) as writer:

@@ -161,6 +161,7 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     assert again.steps["publish"]["status"] == "done"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("step", STEPS)
 def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     path = make_job(tmp_path, checks="promised = 1")
@@ -183,6 +184,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert kept == (STEPS[:4] if step in ("gates", "publish") else [])
 
 
+@pytest.mark.full
 def test_reports_of_other_tables_are_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after `tables` of a second attempt with other tables: the policy of the first is not published."""
     path = make_job(tmp_path, gates="promised = 100")
@@ -309,6 +311,7 @@ def test_runs_from_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["run", str(tmp_path / "none.toml")]) == 2
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -344,6 +347,7 @@ def test_a_job_is_a_path(job: Any) -> None:
         oa.run_job(job)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["problem", "job"])
 def test_the_schema_accepts_what_the_reader_accepts(
     tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]

@@ -133,6 +133,7 @@ def test_a_policy_that_is_copied_after_its_manifest(script: JavaStore, where: Pa
     assert readers.refresh() == priced(5).policy_id
 
 
+@pytest.mark.full
 def test_a_store_follows_a_web_server_by_its_etag(script: JavaStore, tmp_path: Path, web: Web) -> None:  # noqa: F811
     """As in Python: 304 where nothing changed, faults of the server and of a policy pass, a replay does not."""
     ((private, public),) = keys(tmp_path, "radio")

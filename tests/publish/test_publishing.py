@@ -152,6 +152,7 @@ def test_a_store_rolls_back_by_itself(tmp_path: Path) -> None:
     assert first
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("how", "words"),
     [

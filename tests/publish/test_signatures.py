@@ -223,6 +223,7 @@ def test_a_key_comes_from_the_environment_and_is_never_shown(
     assert not any(part in said.err + said.out for part in secret.splitlines()[1:2])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("keys", "how", "words"),
     [

@@ -102,6 +102,7 @@ def test_what_is_said_as_it_is_without_being_said_counts(policy: oa.Policy, requ
     assert (slow + pickle.loads(pickle.dumps(both))).replicas == 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("controller", "replicas"), diagonal(["adaptive", "pi", "throttle"], {"8": 8, "1": 1}))
 def test_ticks_at_which_nothing_happens_are_skipped_without_a_difference(
     policy: oa.Policy, requests: oa.Requests, controller: Any, replicas: int, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +119,7 @@ def test_ticks_at_which_nothing_happens_are_skipped_without_a_difference(
     assert skipping.stats == whole.stats
 
 
+@pytest.mark.full
 def test_worlds_with_the_same_requests_share_the_optimum(
     policy: oa.Policy, requests: oa.Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +146,7 @@ def test_scenarios_add_up() -> None:
     assert oa.Scenario() + ALL_AT_ONCE == ALL_AT_ONCE
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "scenario",
     [

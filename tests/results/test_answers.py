@@ -30,6 +30,7 @@ def read(frame: Any) -> dict[str, list[Any]]:
     return {name: opened[name].to_list() for name in opened.columns}
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("side", "name", "backend"), diagonal(["user", "item"], NAMES, ["pandas", "polars", "pyarrow"])
 )
@@ -50,6 +51,7 @@ def test_ids_of_any_name_are_in_all_answers(side: str, name: str, backend: str, 
     assert out[item].tolist() == [1, 2, 1, 2]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 @pytest.mark.parametrize("name", ["x", "x_", "relevance_"])
 def test_the_command_line_overwrites_neither_ids_nor_columns(tmp_path: Path, kind: str, name: str) -> None:

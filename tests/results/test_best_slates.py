@@ -58,6 +58,7 @@ def steck(relevance: Any, parts: Any, target: Any, weight: float) -> list[int]:
     return chosen
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("weight", [0.1, 1.0, 5.0])
 def test_no_user_is_worse_off_than_under_steck(weight: float) -> None:
     cands, relevance, parts, target = market(60, 40, 3)
@@ -76,6 +77,7 @@ def test_no_user_is_worse_off_than_under_steck(weight: float) -> None:
     assert slates.value <= solution.bound + 1e-9
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("smoothing", [None, STECK])
 def test_small_slates_are_the_best_of_all(smoothing: float | None) -> None:
     cands, relevance, parts, target = market(12, 9, 4)

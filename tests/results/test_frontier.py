@@ -31,6 +31,7 @@ def check_shape(curve: oa.Frontier, sign: float) -> None:
         assert sign * (middle - chord) >= -1e-7 * size
 
 
+@pytest.mark.full
 @settings(max_examples=examples(15))
 @given(case=curved_problems(), data=st.data())
 def test_the_optimum_is_convex_in_a_weight(case: Case, data: st.DataObject) -> None:
@@ -174,6 +175,7 @@ def test_progress_ends_a_sweep(market: oa.Problem) -> None:
     assert len(curve.to_frame()) == 2
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("vary", "users"), [("promotion", 300), *full_only(("promotion", 1_000), ("relevance guard", 1_000))]
 )

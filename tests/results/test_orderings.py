@@ -175,6 +175,7 @@ def expected(slates: Any) -> Array:
     return out
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("draws", [75, *full_only(300)])
 @pytest.mark.parametrize("name", list(SLATES))
 def test_slates_of_a_solution_keep_its_rules_and_its_attention(name: str, draws: int) -> None:

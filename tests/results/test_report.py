@@ -109,6 +109,7 @@ def test_the_numbers_are_the_solution_s() -> None:
     assert float(row_of(text, "campaign caps", 1)[3]) == pytest.approx(prices[heaviest], rel=1e-3)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("constraint", "words"),
     [
@@ -368,6 +369,7 @@ def test_a_relaxed_solution_with_many_demands_fits() -> None:
     assert re.search(r"\.\.\. and \d+ more constraints", text)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("status", [status for status in oa.Status if status.name != "INFEASIBLE"])
 def test_every_status_opens_with_what_to_do_next(status: oa.Status) -> None:
     text = report(replace(solved(caps()), status=status))

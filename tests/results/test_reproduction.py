@@ -108,6 +108,7 @@ def assert_same(ours: oa.Solution, theirs: oa.Solution) -> None:
         assert np.array_equal(one, other)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("stated", "anonymize"), diagonal({of.__name__: of for of in STATED}, {"True": True, "False": False})
 )

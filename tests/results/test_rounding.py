@@ -176,6 +176,7 @@ def many(slot: Any, categories: Any, widest: int, of: Any, most: Any, draws: int
             times[i] += shown[i]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [*full_only("nested"), *GIVEN])
 def test_every_pair_is_shown_as_often_as_it_should(name: str) -> None:
     x = np.array([0.9, 0.03, 0.6, 0.45, 0.5, 0.77, 0.31, 0.12])
@@ -239,6 +240,7 @@ def labels(cands: oa.Candidates, key: str, item: int) -> Array:
     return codes[indptr[item] : indptr[item + 1]]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("draws", [75, *full_only(300)])
 def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solution, draws: int) -> None:
     cands, slate, x = solution.problem.candidates, solution.problem.slate, solution.allocation

@@ -62,6 +62,7 @@ CHANGES: dict[str, Any] = {
 SHARED = {"limits": "structure", "columns": "structure", "both": "structure", "cost": "none"}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(
     "slate", [oa.Slate(2), *full_only(oa.Slate(2, at_most={"song": 1}), oa.Slate(2, keep={"cost": 0.3}))]
@@ -96,6 +97,7 @@ def test_the_same_problem_shares_everything() -> None:
     assert session.solution is second
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("supply", [None, np.linspace(0.5, 2.0, USERS)])
 @pytest.mark.parametrize("weights", [None, [1.0, 0.5]])
 def test_weights_of_users_and_slots_lower_values_again(supply: Any, weights: Any) -> None:

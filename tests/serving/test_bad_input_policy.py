@@ -349,6 +349,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
 ]
 
 
+@pytest.mark.few(51)
 @pytest.mark.parametrize(("call", "words"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS])
 def test_bad_requests_are_refused_with_what_is_wrong(call: Callable[[], Any], words: str) -> None:
     with pytest.raises((InputError, ProblemError, SnapshotError)) as caught:

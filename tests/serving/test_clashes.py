@@ -40,6 +40,7 @@ def test_a_key_that_is_an_argument_is_given_in_attributes_and_the_error_says_so(
             assert one.score([-1], COLUMNS, attributes={name: ["p"]}).item() < 0.9
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["k", "pinned", "exclude", "fill", "diversify"])
 def test_a_key_that_is_an_argument_of_select_is_explained(tmp_path: Path, name: str) -> None:
     with served(tmp_path, name) as all_of:

@@ -218,6 +218,7 @@ def test_no_candidate_no_slate(kernel: Any) -> None:
     assert run(kernel, Asked(rows, score, 0), option) == []
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("size", [(100, 64, 10), (100, 64, 50), (300, 96, 20)], ids=str)
 @pytest.mark.parametrize("strategy", ["mmr", "dpp"])
 def test_the_same_slates_as_pyversity(strategy: str, size: tuple[int, int, int]) -> None:
@@ -249,6 +250,7 @@ def test_without_diversity_a_slate_is_that_of_the_scores(name: str) -> None:
             assert served.select(items, columns, u, diversify=rule, embeddings=EMBEDDINGS).tolist() == expected
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("rule", METHODS, ids=str)
 def test_slates_are_the_same_however_vectors_come(name: str, rule: Any) -> None:

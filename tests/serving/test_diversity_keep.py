@@ -166,6 +166,7 @@ EMBEDDINGS = oa.Embeddings(np.random.default_rng(5).normal(size=(N_ITEMS, 3)))
 METHODS = [oa.MMR(0.6), oa.DPP(0.6), oa.DPP(0.6, window=1)]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("rule", METHODS, ids=str)
 def test_everybody_keeps_their_share_of_a_diverse_slate(rule: Any) -> None:
     """Diversity is paid for by the rest of the score: no vectors take from the share."""

@@ -36,6 +36,7 @@ def solved(calibrated: bool, steady: bool, **slate: Any) -> oa.Solution:
     return oa.solve(oa.Problem(cands, objective, limits, oa.Slate(**{"size": 2, **slate})), gap=1e-6)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("steady", [False, True])
 @pytest.mark.parametrize("calibrated", [False, True])
 def test_the_policy_scores_own_requests_as_the_solve_did(calibrated: bool, steady: bool) -> None:
@@ -56,6 +57,7 @@ def test_the_policy_scores_own_requests_as_the_solve_did(calibrated: bool, stead
         assert np.array_equal(unknown.score(cands.item[mine], some, given), scores[mine])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("steady", [False, True])
 @pytest.mark.parametrize("calibrated", [False, True])
 def test_what_is_served_is_counted_by_what_requests_bring(calibrated: bool, steady: bool) -> None:

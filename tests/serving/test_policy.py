@@ -34,6 +34,7 @@ def test_served_is_solved_bit_for_bit(name: str) -> None:
         np.testing.assert_array_equal(served.boosts(items, columns, u), expected - columns["relevance"].astype(float))
 
 
+@pytest.mark.few(3)
 @each_problem
 def test_a_batch_has_the_same_scores(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     solution = at_random_prices(name, 3)
@@ -51,6 +52,7 @@ def test_a_batch_has_the_same_scores(name: str, monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_array_equal(served.score_batch(cands.indptr, cands.item, cands.columns, everybody), scores)
 
 
+@pytest.mark.few(3)
 @each_problem
 def test_the_attributes_of_an_unseen_item_have_its_prices(name: str) -> None:
     served, cands = policy(name), solved(name).problem.candidates
@@ -62,6 +64,7 @@ def test_the_attributes_of_an_unseen_item_have_its_prices(name: str) -> None:
     np.testing.assert_array_equal(served.score(unseen, columns, 4), served.score(unseen, columns, 4, **bare))
 
 
+@pytest.mark.few(4)
 @each_problem
 @pytest.mark.parametrize("seed", [0, 1])
 def test_tables_are_those_of_the_solver_at_any_prices(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,7 @@ PROBABILITIES = {
 }
 
 
+@pytest.mark.few(2)
 @each_method
 @pytest.mark.parametrize("x", list(PROBABILITIES.values()), ids=list(PROBABILITIES))
 def test_each_entry_is_in_as_often_as_it_should(method: Any, x: Array) -> None:
@@ -246,6 +247,7 @@ def test_propensities_keep_the_rules_of_slates(name: str) -> None:
                 assert np.flatnonzero(x).tolist() == sorted(served.select(items, columns, u))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["one column", *full_only("rules that nest", "rules that cross"), "a share kept"])
 def test_policies_show_every_candidate_as_often_as_they_say(name: str) -> None:
     served, cands = solved(name).policy(exploration=RULE), solved(name).problem.candidates
@@ -301,6 +303,7 @@ def test_what_a_request_says_counts_in_draws(name: str) -> None:
     assert served.sample(items, columns, k=0, rng=1, exploration=RULE).positions.size == 0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["one column", "rules that nest", "rules that cross", "a share kept", "sizes by user"])
 def test_no_draw_compiles_after_the_warm_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     types: set[Any] = set()

@@ -27,6 +27,7 @@ def test_a_policy_says_what_requests_bring() -> None:
     assert schema.to_dict()["user_keys"] == {"market": "str", "daypart": "any"}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("loaded", [False, True])
 def test_a_key_of_the_problem_that_no_price_depends_on_is_ignored_and_counted(loaded: bool, tmp_path: Path) -> None:
     """So that a host need not change what it sends with every policy."""

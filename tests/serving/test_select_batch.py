@@ -48,6 +48,7 @@ def test_a_batch_is_its_users_one_by_one(name: str, seed: int, k: int | None) ->
     np.testing.assert_array_equal(scores, solution.scores())
 
 
+@pytest.mark.few(3)
 @each_problem
 def test_users_by_label_in_blocks_and_without_tables_that_are_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     solution = at_random_prices(name, 4)

@@ -44,6 +44,7 @@ def answers(served: oa.Policy, cands: oa.Candidates, k: Any) -> list[Any]:
     ]
 
 
+@pytest.mark.few(3)
 @each_problem
 @pytest.mark.parametrize("many", [MANY[1::4], *full_only(MANY)], ids=["some", "all"])
 def test_slots_beyond_the_candidates_change_nothing_and_cost_nothing(name: str, many: list[Any]) -> None:

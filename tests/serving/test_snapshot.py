@@ -244,6 +244,7 @@ for k in range(10**6):
 """
 
 
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be replaced there")
 def test_a_reader_beside_a_writer_that_is_killed_sees_whole_files(tmp_path: Path) -> None:
     path = tmp_path / "p"

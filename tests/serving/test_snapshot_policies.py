@@ -132,6 +132,7 @@ def headed(**header: str) -> bytes:
     return to_bytes(arrays, {k: v for k, v in (before | header).items() if v != "gone"})
 
 
+@pytest.mark.few(13)
 @pytest.mark.parametrize(
     ("raw", "reason", "words"),
     [

@@ -60,6 +60,7 @@ def test_weights_are_those_of_best_slates_and_logged_propensities(
     assert found.weights.effective == pytest.approx(sum(weights) ** 2 / squares, rel=1e-12)
 
 
+@pytest.mark.full
 def test_the_logged_policy_is_worth_what_it_earned(log: tuple[oa.Decisions, pd.DataFrame]) -> None:
     found = oa.evaluate_policy(policy("now"), *log, "streams", exploration={"share": SHARE})
     assert found["inverse propensity"].value == pytest.approx(found.logged.value, rel=1e-12)
@@ -75,6 +76,7 @@ def test_an_exploring_policy_is_between_its_best_slate_and_even_ones(log: tuple[
     assert one.value == pytest.approx(value, abs=4 * one.standard_error)
 
 
+@pytest.mark.full
 def test_predictions_may_be_a_function(log: tuple[oa.Decisions, pd.DataFrame], found: oa.OffPolicy) -> None:
     same = oa.evaluate_policy(policy("new"), *log, "streams", predicted=lambda one: MODEL[: len(one.items)])
     assert same["doubly robust"].value == found["doubly robust"].value
@@ -142,6 +144,7 @@ def test_logs_at_several_rates_are_named(tmp_path: Path) -> None:
         oa.evaluate_policy(policy("new"), *record(tmp_path), "streams")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("how", "message"),
     [

@@ -37,6 +37,7 @@ def test_a_log_in_order_needs_no_action(log: tuple[oa.Decisions, pd.DataFrame]) 
     assert dict(found.log.rows)["decisions"] == f"{REQUESTS}"
 
 
+@pytest.mark.full
 def test_policies_are_evaluated(log: tuple[oa.Decisions, pd.DataFrame]) -> None:
     found = report(log, policies={"new": policy("new"), "wrong": policy("now", 1)})
     new, wrong = found.blocks[-2:]
@@ -83,6 +84,7 @@ def test_outcomes_beyond_one_are_not_judged(log: tuple[oa.Decisions, pd.DataFram
     assert "not from 0 to 1" in found.blocks[0].finding
 
 
+@pytest.mark.full
 def test_selection_shows_where_only_what_is_shown_is_off(tmp_path: Path) -> None:
     """Noisy predictions are right on average; those of the items that a policy picked by them are too high."""
     rng, made, rows = np.random.default_rng(3), policy("now"), []

@@ -57,6 +57,7 @@ def test_selected_candidates_give_less_than_all() -> None:
     assert made.ratio == made.occurred / made.expected
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("source", ["randomized", "split"])
 @pytest.mark.parametrize("repetitions", [60, pytest.param(1000, marks=pytest.mark.full)])
 def test_intervals_cover(source: str, repetitions: int) -> None:
@@ -74,6 +75,7 @@ RARE = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("rate", "rows", "propensities", "events"), RARE)
 @pytest.mark.parametrize("repetitions", [40, pytest.param(1000, marks=pytest.mark.full)])
 def test_intervals_cover_where_outcomes_are_rare(

@@ -262,6 +262,7 @@ BAD = [
 ]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("arguments", "words"), BAD, ids=[words for _, words in BAD])
 def test_bad_arguments(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(oa.ProblemError) as caught:

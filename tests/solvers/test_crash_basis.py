@@ -51,6 +51,7 @@ PROBLEMS: dict[str, tuple[oa.Objective, list[Any], oa.Slate]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_same_optimum_in_fewer_steps(name: str, candidates: oa.Candidates, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Restricted] = []

@@ -58,6 +58,7 @@ def agree(ours: oa.Solution, reference: oa.Solution) -> None:
     assert reference.value <= ours.bound + size
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("function", "measure"), diagonal(FUNCTIONS, MEASURES, every=2))
 def test_every_function_of_every_measure(function: Callable[[oa.Measure], Any], measure: oa.Measure) -> None:
     stated = problem(function(measure))
@@ -72,6 +73,7 @@ def test_every_function_of_every_measure(function: Callable[[oa.Measure], Any], 
     assert (ours.prices[name] <= 0).all() or not rises, "a bonus for what a function helps"
 
 
+@pytest.mark.few(2)
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize(("measure", "function"), diagonal(["items", "both", "share"], FUNCTIONS, every=4))
 def test_by_the_paths_of_large_problems(function: Callable[[oa.Measure], Any], measure: str) -> None:
@@ -81,6 +83,7 @@ def test_by_the_paths_of_large_problems(function: Callable[[oa.Measure], Any], m
     agree(ours, reference)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("gap", [1e-4, 1e-6])
 def test_several_functions_at_once(gap: float) -> None:
     targets = dict.fromkeys(CANDIDATES.groups("campaign"), 55.0)
@@ -128,6 +131,7 @@ def test_a_larger_market_to_a_fine_gap(large: oa.Candidates) -> None:
     assert solution.parts['total("relevance")'] <= plain.bound + 1e-6
 
 
+@pytest.mark.full
 def test_start_from_an_earlier_solution(large: oa.Candidates) -> None:
     first = oa.solve(fair(large))
     again, other = oa.solve(fair(large), start=first), oa.solve(fair(large, 5.5), start=first.prices_by_label)
@@ -145,6 +149,7 @@ def test_prices_from_elsewhere_are_put_into_the_domain() -> None:
         check(solution, 1e-4)
 
 
+@pytest.mark.full
 def test_the_answer_does_not_depend_on_threads(large: oa.Candidates) -> None:
     one, two = oa.solve(fair(large), threads=1), oa.solve(fair(large), threads=2)
     assert (one.value, one.bound) == (two.value, two.bound)
@@ -165,6 +170,7 @@ def test_report() -> None:
     assert str(stated.maximize) in repr(stated)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("function", "solver"),
     diagonal(
@@ -217,6 +223,7 @@ def test_a_total_that_must_be_zero_has_a_power() -> None:
     assert ours.totals["fair"][0] == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("function", "gap"),
     [

@@ -94,6 +94,7 @@ def test_an_allocation_worth_minus_infinity_forgives_nothing() -> None:
         assert monitor.rounding_of(replace(nothing, parts=2.0)) == 3.0 * ROUNDING
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     "rules",

@@ -27,6 +27,7 @@ BY_CAMPAIGN = Sum((Term(1.0, None, ("campaign",)),))
 COST = Sum((Term(1.0, "cost", ("campaign",)),), unit=1e-7)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_answer_of_a_random_program(seed: int) -> None:
     assert judged(seed).findings == []
@@ -85,6 +86,7 @@ def answer(which: str) -> tuple[Presented, oa.Solution]:
     return presented, oa.solve(presented.problem, **presented.options)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("which", "status"),
     [("solved", "SOLVED"), ("infeasible", "INFEASIBLE"), ("relaxed", "RELAXED"), ("ruled", "SOLVED")],

@@ -8,6 +8,7 @@ import oasis_alloc as oa
 from oasis_alloc.markets import month
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_guards_by_market_take_the_passes_of_a_solve_without_them(seed: int) -> None:
     problem = month(users=1000, degree=60, campaigns=20, seed=seed).problem()

@@ -170,6 +170,7 @@ LOOSE = {  # beyond what all candidates of a group add up to
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("floor", "options"),
     diagonal({"met": 700.0, "in conflict": 850.0}, {"infeasible": {}, "relax": {"on_conflict": "relax"}}),

@@ -170,6 +170,7 @@ def test_no_candidates_at_all(solver: str) -> None:
     check_infeasible(solve([(oa.exposure(by="campaign") >= 1).named("delivery")], solver, candidates=candidates), 1.0)
 
 
+@pytest.mark.few(3)
 @each_solver
 @pytest.mark.parametrize(
     "constraints",

@@ -51,6 +51,7 @@ def heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("signaled", [False, True])
 def test_the_best_answer_so_far_is_returned(signaled: bool) -> None:

@@ -35,6 +35,7 @@ def market(seed: int) -> oa.Candidates:
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "limit", "seed"),
     diagonal(
@@ -77,6 +78,7 @@ LEAVES_NOTHING = {  # limits that leave song 0 or all songs nothing, next to log
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", LEAVES_NOTHING)
 def test_limits_of_0_on_columns_are_conflicts_too(name: str, tmp_path: Path) -> None:
     frame = pd.DataFrame({"user": np.repeat(np.arange(10), 3), "item": np.tile([0, 1, 2], 10)})
@@ -119,6 +121,7 @@ def test_users_without_candidates_are_no_reason_to_read_all_pairs(monkeypatch: p
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["entropy", "alpha_fair with an offset"])
 def test_the_same_is_proven_of_candidates_in_files(name: str, tmp_path: Path) -> None:
     memory = market(2)

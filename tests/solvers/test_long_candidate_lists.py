@@ -135,6 +135,7 @@ def test_a_negative_column_keeps_its_best_less_the_rest_of_its_size(solver: str)
     assert r[served].sum() >= 1.1 * -2.04
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("smoothing", "caps"),
     diagonal({f"{s:g}": s for s in (1e-6, 1e-12, 1e-18, 1e-30, 1e-300)}, {"a cap": {"a": 2}, "no cap": {}}),

@@ -23,6 +23,7 @@ def test_settings_for_a_gap() -> None:
     assert (rough.fine, rough.slots_per_row) == (0.5, 1), "what is rougher stays"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("build", [caps_alone, floors_and_shares])
 def test_a_loose_gap_takes_fewer_passes(build: Any) -> None:
     problem = build(market(4_000, 50, 100))

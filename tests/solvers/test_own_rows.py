@@ -52,6 +52,7 @@ GUARD = oa.total("relevance", by="who") >= 2.2
 LIMITS: dict[str, tuple[Any, ...]] = {"alone": (), "caps": (CAPS,), "caps and guards": (CAPS, GUARD)}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("name", "limits"), diagonal(FUNCTIONS.keys(), LIMITS))
 def test_the_answer_is_the_reference_solvers(name: str, limits: tuple[Any, ...]) -> None:
     stated = problem(name, *limits)
@@ -65,6 +66,7 @@ def test_the_answer_is_the_reference_solvers(name: str, limits: tuple[Any, ...])
     assert ours.value == pytest.approx(reference.value, abs=2e-5 * size)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_rows_and_blocks_give_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stated = problem(name, CAPS)

@@ -153,6 +153,7 @@ def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
     check_feasibility(case)
 
 
+@pytest.mark.full
 @settings(max_examples=examples(100))
 @given(case=problems(feasible=False, max_users=9))
 @pytest.mark.usefixtures("small_steps")

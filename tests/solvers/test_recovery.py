@@ -57,6 +57,7 @@ def no_linear_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finisher, "_solve", refuse)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.usefixtures("no_linear_program")
 def test_the_slates_of_the_smoothed_dual_are_the_answer(name: str) -> None:

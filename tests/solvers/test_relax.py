@@ -70,6 +70,7 @@ def test_least_weighted_relaxation_first_then_value(drawn: Drawn) -> None:
     check_weighted(*drawn)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("small_steps")
 @settings(max_examples=examples(40))
 @given(weighted())
@@ -96,6 +97,7 @@ def check_weighted(case: Case, stated: dict[str, Any], weights: dict[str, np.nda
     assert gives == sorted(gives, reverse=True)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("solver", ["dual", "conic"])
 def test_weights_say_who_gives(two: oa.Candidates, solver: str) -> None:
     """Two slots for three promises: the one that costs more to miss is kept, whichever it is."""

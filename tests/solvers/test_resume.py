@@ -91,6 +91,7 @@ def test_a_checkpoint_that_can_be_written_again_is(tmp_path: Path) -> None:
     assert oa.solve(problem(), gap=1e-9, resume=folder / "state").status is oa.Status.SOLVED
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("limit", "slate"),
     diagonal({"0.001": 1e-3, "1.0": 1.0, "3.0": 3.0}, {"rules": {"at_most": {"campaign": 1}}, "plain": {}}),
@@ -108,6 +109,7 @@ def test_a_solve_that_is_stopped_always_leaves_a_checkpoint(
     assert again.value == pytest.approx(oa.solve(problem(**slate), gap=1e-7).value, rel=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("hopeless", "on_conflict"), diagonal({"False": False, "True": True}, ["infeasible", "relax"]))
 def test_a_conflict_leaves_a_checkpoint_that_can_be_gone_on_from(
     tmp_path: Path, on_conflict: str, hopeless: bool
@@ -155,6 +157,7 @@ def _with_header(path: Path, header: dict[str, Any], rest: bytes) -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + rest)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -54,6 +54,7 @@ def units_of(seed: int) -> Array:
     return 10.0 ** np.random.default_rng([seed, 1]).integers(-9, 10, CAMPAIGNS).astype(float)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", [*range(9), *full_only(*range(9, 24))])
 def test_units_of_single_groups_change_nothing_but_their_prices(seed: int) -> None:
     of, units, same = market(seed), units_of(seed), np.ones(CAMPAIGNS)

@@ -114,6 +114,7 @@ def check(case: Case, solution: oa.Solution, within: Polytope, gap: float = GAP)
     assert -slop <= conjugates - values - bought <= gap * size + slop
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("term", "slate"), diagonal(TERMS, list(SLATES), every=2))
 def test_every_function_under_every_rule(term: str, slate: str) -> None:
     case = stated(term, slate)
@@ -125,6 +126,7 @@ def test_every_function_under_every_rule(term: str, slate: str) -> None:
     assert reference.value <= ours.bound + size
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("slate", [name for name in SLATES if name not in ("plain", "size by user")])
 def test_the_rules_bind(slate: str) -> None:
     """Or the table above would say little."""

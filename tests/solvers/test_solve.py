@@ -135,6 +135,7 @@ def test_a_time_limit_ends_a_solve(solved: oa.Solution) -> None:
     assert solution.bound >= solved.value - 1e-9 * solved.value, "the bound holds, whatever the solver did"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("limit", [0.01, 1, 3, 6.5])
 def test_a_pass_limit_ends_a_solve(solved: oa.Solution, limit: float) -> None:
     solution = oa.solve(problem(), pass_limit=limit)
@@ -144,6 +145,7 @@ def test_a_pass_limit_ends_a_solve(solved: oa.Solution, limit: float) -> None:
     assert solution.bound >= solved.value - 1e-9 * solved.value
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("every", [5, *full_only(1)])
 @pytest.mark.parametrize("rules", [{}, {"at_most": {"artist": 1}}, {"keep": {"relevance": 0.5}}])
 def test_no_stage_goes_far_beyond_a_pass_limit(rules: dict[str, Any], every: int) -> None:

@@ -81,6 +81,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_problem_takes_one_visit(kind: str) -> None:
     first = oa.solve(problem(**KINDS[kind]), gap=1e-3)
@@ -204,19 +205,6 @@ def test_new_caps_are_sold_out_at_their_first_price() -> None:
         demand = engine.visit(found, 1e-6 * float(VALUE.mean())).totals
     assert np.array_equal(found[known], prices[known])
     assert 30.0 <= demand[POPULAR] <= 50.0 < 0.2 * SHOWN[POPULAR]
-
-
-def test_a_curvature_that_rounding_left_counts_as_unknown() -> None:
-    """A row without fractional pairs had the sum of roundings of guards: its step was no number, and the others 0."""
-    with Threads(lower(problem(**KINDS["keep"])), 1) as engine:
-        dual = SmoothedDual(engine, reporting(engine, Monitor(1e-4)), replace(DUAL.now, roundings=1e-12))
-        point = dual.at(np.zeros(CAMPAIGNS), 0.01)
-        assert dual._typical is not None
-        known = dual.typical(point)
-        dual._typical[:2] = 0.0, 1e-14
-        unknown = dual.typical(point)
-    assert unknown[:2].min() > 1e-3
-    assert np.array_equal(unknown[2:], known[2:])
 
 
 @pytest.mark.parametrize("kind", ["keep", "floors", "slot weights"])

@@ -96,6 +96,7 @@ def stated(name: str, seed: int = 0) -> oa.Problem:
     return oa.Problem(market(seed=seed), oa.total("relevance") + function, limits, slate)
 
 
+@pytest.mark.few(2)
 @pytest.mark.usefixtures("no_linear_program")
 @pytest.mark.parametrize(("name", "seed"), diagonal(PROGRAMS.keys(), {"0": 0, "1": 1, "2": 2}, every=3))
 def test_smoothed_slates_against_the_reference(name: str, seed: int) -> None:
@@ -109,6 +110,7 @@ def test_smoothed_slates_against_the_reference(name: str, seed: int) -> None:
     assert found.value >= reference.value - GAP * size
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("name", "seed"), diagonal(PROGRAMS.keys(), {"0": 0, "1": 1}, every=3))
 def test_the_whole_solver_to_a_small_gap(name: str, seed: int) -> None:
     problem = stated(name, seed)
@@ -151,6 +153,7 @@ def test_many_groups_need_no_linear_program_by_default(monkeypatch: pytest.Monke
     assert prices[poor].min() >= prices[rich].max()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("size", [1e-9, *full_only(1e9)])
 def test_units_change_nothing(size: float) -> None:
     """Neither of the objective nor of the column that is counted."""
@@ -167,6 +170,7 @@ def test_units_change_nothing(size: float) -> None:
         assert other.bound / weight == pytest.approx(plain.bound, rel=2 * GAP)
 
 
+@pytest.mark.full
 def test_a_start_and_threads() -> None:
     cands, fair, caps = many_artists()
     problem = oa.Problem(cands, oa.total("value") + fair, [caps], oa.Slate(5))

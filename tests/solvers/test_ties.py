@@ -34,6 +34,7 @@ CAPS, FLOOR = (EACH <= {"a": 2.1, "b": 1.4}).named("caps"), (oa.exposure() >= 5.
 PART = [("all", None), ("caps", "a"), ("caps", "b")]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "idle",
     [

@@ -105,6 +105,7 @@ def named(solution: oa.Solution) -> set[tuple[str, Any, str]]:
     return {(one.constraint, one.label, one.sense) for one in solution.conflicts if one.give > 0}
 
 
+@pytest.mark.full
 @many
 @given(seed=seeds, column=st.sampled_from(COLUMNS), k=powers)
 def test_a_column_in_another_unit_changes_nothing_but_units(seed: int, column: str, k: int) -> None:
@@ -120,6 +121,7 @@ def test_all_columns_in_other_units_change_nothing_but_units(seed: int, k: list[
     check_same(solved(program), solved(in_units(program, units)))
 
 
+@pytest.mark.full
 @many
 @given(seed=seeds, k=powers)
 def test_an_objective_in_another_unit_keeps_the_allocation(seed: int, k: int) -> None:
@@ -147,6 +149,7 @@ def test_a_column_in_a_unit_of_a_power_of_two_keeps_every_bit_of_the_allocation(
     assert np.array_equal(there.x, here.x)
 
 
+@pytest.mark.full
 @many
 @given(seed=seeds, huge=st.sampled_from(HUGE))
 def test_limits_that_cannot_bind_in_other_constraints_change_nothing(seed: int, huge: float) -> None:
@@ -223,6 +226,7 @@ def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: 
     check_allocation(program, here.allocation, order.back(there.allocation), better)
 
 
+@pytest.mark.full
 @many
 @given(
     seed=seeds,

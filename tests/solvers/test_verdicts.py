@@ -43,6 +43,7 @@ def market(seed: int, users: int = 20, items: int = 12, **columns: float) -> oa.
     )
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("cap", "solver"), diagonal({f"{cap:g}": cap for cap in HUGE}, ["dual", "conic"]))
 def test_a_conflict_is_named_beside_a_cap_of_any_size(three: oa.Candidates, cap: float, solver: str) -> None:
     demands = [(by_song >= {"a": 2.0}).named("promised"), (by_song <= {"b": cap}).named("no cap")]
@@ -67,6 +68,7 @@ def test_a_floor_that_is_out_of_reach_hides_no_other(three: oa.Candidates) -> No
     assert {c.label: pytest.approx(c.give) for c in solution.conflicts} == {"a": 1e6 - 1.0, "b": 1.0}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("big", [1e4, 1e7, 1e9, 1e18])
 def test_caps_hold_beside_labels_that_say_no_cap(big: float) -> None:
     rng, users, items, degree = np.random.default_rng(0), 500, 100, 10
@@ -89,6 +91,7 @@ def test_caps_hold_beside_labels_that_say_no_cap(big: float) -> None:
     assert (plain.value, plain.bound, plain.passes) == (with_big.value, with_big.bound, with_big.passes)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("unit", "solver"), diagonal(UNITS, ["dual", "conic"]))
 def test_budgets_and_values_in_any_unit(unit: float, solver: str) -> None:
     rng = np.random.default_rng(0)
@@ -114,6 +117,7 @@ def test_budgets_and_values_in_any_unit(unit: float, solver: str) -> None:
     assert large.prices["budget"] == pytest.approx(unit * plain.prices["budget"], rel=1e-5, abs=1e-7 * unit)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("unit", [1e-9, 1e-6, 1.0, 1e6])
 def test_guards_are_kept_or_refused_in_any_unit(unit: float) -> None:
     candidates = market(0, r=unit, w=1.0)
@@ -130,6 +134,7 @@ def test_guards_are_kept_or_refused_in_any_unit(unit: float) -> None:
     assert refused.totals["guard"][0] == pytest.approx(52.551, rel=1e-4) if unit == 1.0 else True
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("markets", [3, *full_only(12)])
 @pytest.mark.parametrize(("values", "costs"), [(1e9, 1.0), (1e9, 1e-3), (1e6, 1e-4), (1e22, 1e-9), (1e100, 1e-100)])
 def test_large_values_beside_small_costs(values: float, costs: float, markets: int) -> None:
@@ -177,6 +182,7 @@ VAST: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("size", [1e151, 1e200, 1e307, 1.7e308])
 @pytest.mark.parametrize("name", VAST)
 def test_sums_beyond_1e150_are_refused_without_a_warning(name: str, size: float) -> None:
@@ -185,12 +191,14 @@ def test_sums_beyond_1e150_are_refused_without_a_warning(name: str, size: float)
         oa.solve(oa.Problem(vast(size), maximize, limits, oa.Slate(1)))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", [name for name in VAST if "ten" not in name and "deviation" not in name])
 def test_sums_up_to_1e150_are_solved(name: str) -> None:
     maximize, limits = VAST[name]
     assert oa.solve(oa.Problem(vast(1e149), maximize, limits, oa.Slate(1))).status is SOLVED
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("size", [1e-151, 1e-200, 1e-300, 1e-310])
 @pytest.mark.parametrize("name", [name for name in VAST if name not in ("a cap", "a cap times ten")])  # never reached
 def test_sizes_below_1e_150_are_refused_without_a_warning(name: str, size: float) -> None:
@@ -199,6 +207,7 @@ def test_sizes_below_1e_150_are_refused_without_a_warning(name: str, size: float
         oa.solve(oa.Problem(vast(size), maximize, limits, oa.Slate(1)))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("size", [1e-149, 1e-100, 1e-30])
 @pytest.mark.parametrize("name", [name for name in VAST if "ten" not in name and name not in ("a floor", "log")])
 def test_sizes_from_1e_150_on_are_solved(name: str, size: float) -> None:
@@ -230,6 +239,7 @@ def relaxed_market() -> oa.Candidates:
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "weight"),
     diagonal(
@@ -273,6 +283,7 @@ def test_a_function_that_limits_leave_nothing_is_part_of_the_conflict() -> None:
     assert {(c.constraint, c.label) for c in solution.conflicts} == {("fair", 0), ("nothing", "x")}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("cap", [1e-9, 1e-6])
 def test_a_small_limit_leaves_a_logarithm_something(cap: float) -> None:
     candidates = market(0, users=10, items=3, r=1.0)
@@ -283,6 +294,7 @@ def test_a_small_limit_leaves_a_logarithm_something(cap: float) -> None:
     assert solution.violation <= FEASIBLE
 
 
+@pytest.mark.full
 def test_functions_alone_are_solved_in_any_unit() -> None:
     candidates = market(0, users=10, items=6, r=1.0)
     for weight in (1e-12, 1e-9, 1.0, 1e9):

@@ -794,6 +794,7 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
 ]
 
 
+@pytest.mark.few(86)
 @pytest.mark.parametrize(("call", "words"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_what_is_wrong_is_said(call: Callable[[], Any], words: str) -> None:
     with pytest.raises(ProblemError) as caught:

@@ -136,6 +136,7 @@ def test_values_and_excess(function: BoundFunction) -> None:
         assert not function.excess(outside).any()
 
 
+@pytest.mark.few(2)
 @each_function
 def test_conic_form_of_a_two_sided_band(function: BoundFunction) -> None:
     import cvxpy as cp

@@ -69,6 +69,7 @@ def test_conjugate_and_prices(row: Row) -> None:
             assert box.limit @ price[box.group] + constant == pytest.approx(conjugate, abs=1e-9)
 
 
+@pytest.mark.few(3)
 @every_function
 def test_ranges_and_the_conic_form(row: Row) -> None:
     import cvxpy as cp

@@ -195,6 +195,7 @@ def test_fenchels_equality_at_the_maximizer(row: Row) -> None:
         assert bound.value(e) + price @ e == pytest.approx(bound.conjugate(price), rel=1e-12, abs=1e-12)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("seeds", [9, *full_only(30)])
 @plain_function
 def test_gradient_of_the_conjugate_is_the_maximizer(row: Row, seeds: int) -> None:
@@ -226,6 +227,7 @@ def alpha_is_positive(row: Row) -> bool:
     return getattr(row.stated, "alpha", 1.0) > 0
 
 
+@pytest.mark.few(3)
 @curved_function
 def test_curvature_of_the_conjugate_is_the_slope_of_the_maximizer(row: Row) -> None:
     bound, seen = row.bound, 0
@@ -259,6 +261,7 @@ def test_slope_and_bend_are_derivatives(row: Row) -> None:
             assert bound.inverse_slope(bound.slope(e)) == pytest.approx(e, rel=1e-9)
 
 
+@pytest.mark.few(2)
 @curved_kind
 def test_prices_in_the_box_are_enough_for_the_biconjugate(row: Row) -> None:
     """F(e) = min of F*(lam) - lam e, group by group, over the prices of the box alone."""
@@ -293,6 +296,7 @@ def test_any_price_has_a_finite_conjugate(row: Row) -> None:
         assert curve.maximizer == pytest.approx(MOST) or price <= 1e-300 or price < 1e3
 
 
+@pytest.mark.few(2)
 @curved_kind
 def test_within_changes_nothing_but_the_range(row: Row) -> None:
     wide = row.bound
@@ -327,6 +331,7 @@ def test_a_curved_function_limits_nothing(row: Row) -> None:
     assert not bound.excess(np.full(N, 1e6)).any()
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("seeds", [2, *full_only(4)])
 @every_function
 def test_conic_form_has_the_same_value(row: Row, seeds: int) -> None:
@@ -347,6 +352,7 @@ def test_conic_form_has_the_same_value(row: Row, seeds: int) -> None:
             assert problem.status in ("infeasible", "infeasible_inaccurate")
 
 
+@pytest.mark.few(3)
 @plain_function
 def test_conic_form_has_the_same_prices(row: Row) -> None:
     """max lam e + F(e) over all totals e in the range is F*(lam), and the price of the totals is lam."""

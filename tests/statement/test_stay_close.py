@@ -122,6 +122,7 @@ def hour(seed: int, n_users: int = 60) -> oa.Problem:
     return oa.Problem(cands, REL, (oa.exposure(by="campaign") <= 15.0).named("caps"), oa.Slate(2))
 
 
+@pytest.mark.full
 def test_the_dearer_a_kept_slot_the_fewer_change() -> None:
     first = oa.solve(hour(1), gap=1e-8)
     problem = hour(2)

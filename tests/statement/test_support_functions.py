@@ -94,6 +94,7 @@ def inside(bound: BoundSupport, mu: Any) -> list[Any]:
     return [*limits, cp.sum(mu) == float(weights.sum())]
 
 
+@pytest.mark.few(2)
 @every_support
 def test_the_projection_is_that_of_a_quadratic_programme(row: Row) -> None:
     import cvxpy as cp
@@ -122,6 +123,7 @@ def test_the_nearest_point_in_any_metric(bound: BoundSupport, seed: int, size: f
     assert inside == pytest.approx(near, rel=1e-9, abs=1e-9 * unit)
 
 
+@pytest.mark.few(2)
 @every_support
 def test_the_nearest_point_is_that_of_a_quadratic_programme(row: Row) -> None:
     """One whose entries have curvatures and slopes of their own."""
@@ -256,6 +258,7 @@ LIMITS = (1, 5, 20), (2, 3, 8, 12, 30)  # in passes
 each_fair = pytest.mark.parametrize("fair", FAIR.values(), ids=FAIR)
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize(("fair", "limits"), diagonal(FAIR, {str(passes): passes for passes in LIMITS}, every=2))
 def test_a_bound_holds_wherever_a_solve_ends(fair: Any, limits: tuple[int, ...]) -> None:
@@ -269,6 +272,7 @@ def test_a_bound_holds_wherever_a_solve_ends(fair: Any, limits: tuple[int, ...])
     assert oa.solve(stated, gap=1e-6).status is oa.Status.SOLVED
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("fair", "small"), diagonal(FAIR, {"False": False, "True": True}))
 def test_prices_of_a_solution_are_in_the_domain(fair: Any, small: bool, request: pytest.FixtureRequest) -> None:
     if small:
@@ -285,6 +289,7 @@ def test_prices_of_a_solution_are_in_the_domain(fair: Any, small: bool, request:
         assert -solution.prices["fair"] @ solution.totals["fair"] == pytest.approx(worth, abs=2e-6 * solution.bound)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("weight", [1e-6, 1e4, *full_only(1e-2)])
 def test_weights_of_every_size(weight: float) -> None:
     for function in (oa.worst_off(E("artist")), oa.gini_welfare(E("artist"))):

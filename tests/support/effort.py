@@ -1,7 +1,7 @@
 """What a test does in every run, and what only in a full one: examples of Hypothesis, combinations of a wide table."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import product
 from typing import Any
 
@@ -48,3 +48,44 @@ def full_only(*values: Any) -> list[Any]:
     return [
         pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.full) for value in values
     ]
+
+
+def leave_few(items: Iterable[pytest.Item]) -> None:
+    """Give the mark `full` to what plain pytest leaves out of tests with `@pytest.mark.few(n)`.
+
+    Their cases cost much and differ little, so `n` of them are in every run. They are spread over the table, and where
+    a test has several tables, they have as many values as n cases can have.
+    """
+    tables: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("full"):
+            tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in tables.values():
+        (n,) = cases[0].get_closest_marker("few").args  # type: ignore[union-attr]  # they are here because they have it
+        kept = few([{(name, _same(value)) for name, value in _parameters(item).items()} for item in cases], n)
+        for k, item in enumerate(cases):
+            if k not in kept:
+                item.add_marker(pytest.mark.full)
+
+
+def few(cases: Sequence[Set[Any]], n: int) -> list[int]:
+    """Positions of n cases, given as sets of values: each adds as many new values as one can, the first one first."""
+    # Multiples of the golden ratio, modulo 1, are spread evenly, however many there are.
+    spread = sorted(range(len(cases)), key=lambda k: k * (5**0.5 - 1) / 2 % 1)
+    kept: list[int] = []
+    seen: set[Any] = set()
+    while len(kept) < min(n, len(cases)):
+        new = max((k for k in spread if k not in kept), key=lambda k: len(cases[k] - seen))
+        kept.append(new)
+        seen |= cases[new]
+    return sorted(kept)
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    called = getattr(item, "callspec", None)
+    return called.params if called else {}
+
+
+def _same(value: Any) -> Any:
+    """What is equal for equal values, in all workers alike: they compare plain ones, and others by identity."""
+    return repr(value) if isinstance(value, str | int | float | tuple | None) else id(value)

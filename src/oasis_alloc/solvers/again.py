@@ -56,11 +56,9 @@ def solve_again(engine: Engine, monitor: Monitor, warm: WarmStart, settings: Dua
 
     def run(engine: Engine, narrowing: Narrowing | None) -> None:
         nonlocal cold
-        ruled = engine.program.rules is not None  # projections onto guards leave roundings
-        here = replace(settings, roundings=settings.again_roundings) if ruled else settings
-        slates = ends_with_slates(engine, monitor.target, here)
-        dual = SmoothedDual(engine, reporting(engine, monitor), here, slates)
-        cold = not _from_earlier(Run(engine, monitor, dual, here, True, 1, 1, typical, typical), warm, narrowing)
+        slates = ends_with_slates(engine, monitor.target, settings)
+        dual = SmoothedDual(engine, reporting(engine, monitor), settings, slates)
+        cold = not _from_earlier(Run(engine, monitor, dual, settings, True, 1, 1, typical, typical), warm, narrowing)
 
     if engine.program.row.size:
         on_needed_rows(engine, monitor, settings, run)

@@ -109,8 +109,7 @@ class SmoothedDual:
         """
         assert self._typical is not None  # set by `at`, which made the point
         share = self.settings.typical_of_curves if self.curves_count else self.settings.typical
-        unknown = self._unknown(point)
-        return np.where(self._typical > self.settings.roundings * unknown, share * self._typical, unknown)
+        return np.where(self._typical > 0.0, share * self._typical, self._unknown(point))
 
     def _unknown(self, point: Point) -> Floats:
         """The least curvature of a row that never had a fractional pair."""

@@ -104,8 +104,6 @@ class DualSettings:
     typical: float = 0.3  # share of the typical curvature that a row is given at least
     typical_of_curves: float = 0.6  # the same where curved functions count: their groups have few pairs each
     unknown: float = 0.01  # the same of a row without fractional pairs so far, as a share of its total over gamma
-    roundings: float = 0.0  # share of that up to which a curvature is what roundings left: no step of others is right
-    again_roundings: float = 1e-12  # the same near earlier prices, where no linear program follows steps that fail
     few_totals: float = 1e-3  # share of the mean total that such a row counts as having
     coupled: float = 0.1  # the same of coupled prices with fractional pairs, as a share of that of those without
     coupled_products: int = 100  # Hessian products per step where prices are coupled

@@ -108,6 +108,7 @@ def test_floors_hold_in_95_percent_over_many_samples_of_draws() -> None:
     assert np.abs(np.mean(held, axis=0) - 0.95).max() <= 0.02, np.mean(held, axis=0)
 
 
+@pytest.mark.full
 def test_the_bound_is_that_of_a_cone_program() -> None:
     import cvxpy as cp
 

@@ -12,6 +12,7 @@ import oasis_alloc as oa
 SHARES = {"expected": 1.0, "worst": 0.0, oa.CVaR(0.1): 0.1, oa.CVaR(0.37): 0.37}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("risk", ["expected", "worst", oa.CVaR(0.37), *full_only(oa.CVaR(0.1))], ids=repr)
 def test_risk_is_the_optimum_of_a_linear_program(risk: oa.CVaR | str) -> None:
     cands, drawn = market(1)
@@ -35,6 +36,7 @@ def test_risk_is_the_optimum_of_a_linear_program(risk: oa.CVaR | str) -> None:
     assert answer.value == pytest.approx(own, rel=1e-9)
 
 
+@pytest.mark.full
 def test_supply_is_drawn_too() -> None:
     cands, drawn = market(2)
     rng = np.random.default_rng(7)
@@ -76,6 +78,7 @@ def cands_with(cands: oa.Candidates, relevance: np.ndarray) -> oa.Candidates:
     )
 
 
+@pytest.mark.full
 def test_slot_weights_are_mixed_by_slot() -> None:
     cands, drawn = market(4)
     stated = problem(cands).replace(slate=oa.Slate(2, slot_weights=[1.0, 0.5]))
@@ -86,6 +89,7 @@ def test_slot_weights_are_mixed_by_slot() -> None:
     assert shown.max() <= 1.0 + 1e-9
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("risk", ["worst", oa.CVaR(0.2), oa.LowerQuantile(0.05)], ids=repr)
 def test_a_policy_scores_as_the_solution_does(risk: oa.CVaR | oa.LowerQuantile | str) -> None:
     cands, drawn = market(5)
@@ -99,6 +103,7 @@ def test_a_policy_scores_as_the_solution_does(risk: oa.CVaR | oa.LowerQuantile |
         assert (policy.score(cands.item[pairs], own, user=user) == scores[pairs]).all()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("seed", "probability"), [(0, 0.01), *full_only((1, 0.05)), (2, 0.3)])
 def test_the_lower_quantile_is_the_best_on_the_frontier(seed: int, probability: float) -> None:
     cands, _ = market(seed, users=8, deviation=0.4)

@@ -12,6 +12,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "uncertainty.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("number", range(3))
 def test_the_code_of_the_page_runs(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(BLOCKS) == 3
