@@ -22,7 +22,8 @@ from random_statements import random_program
 import oasis_alloc as oa
 
 OVERFLOWED = (2272, 4786)  # Newton steps met totals without any curvature
-SEEDS = [*range(1, 4), OVERFLOWED[1], *full_only(*range(4, 31), OVERFLOWED[0])]
+RESERVED = 20188  # relaxed to an optimum of 0, where all of the judge's value was what its own reserve buys
+SEEDS = [*range(1, 4), OVERFLOWED[1], RESERVED, *full_only(*range(4, 31), OVERFLOWED[0])]
 BY_CAMPAIGN = Sum((Term(1.0, None, ("campaign",)),))
 COST = Sum((Term(1.0, "cost", ("campaign",)),), unit=1e-7)
 

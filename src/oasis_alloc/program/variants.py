@@ -37,6 +37,16 @@ def without_idle_limits(program: Program, min_totals: Floats, max_totals: Floats
     return with_functions(program, [b.function.with_limits(lower[b.rows], upper[b.rows]) for b in program.blocks])
 
 
+def within_reach(program: Program, min_totals: Floats, max_totals: Floats) -> Program:
+    """The program with every hard limit that is outside the range of its total moved to the range, as in `relaxed`."""
+    functions: list[BoundFunction] = []
+    for block in program.blocks:
+        low, high, _ = block.function.band()
+        low, high = np.minimum(low, max_totals[block.rows]), np.maximum(high, min_totals[block.rows])
+        functions.append(block.function.with_limits(low, high) if block.function.is_constraint else block.function)
+    return with_functions(program, functions)
+
+
 def relaxed(program: Program, weights: Floats, min_totals: Floats, max_totals: Floats, loose: Floats) -> Program:
     """The same limits without values: a missed unit costs its row's weight if the limit is hard, else nothing.
 

@@ -16,16 +16,20 @@ _BROADCAST = 4  # a base total in more rows than this is summed once for all of 
 _PART = 1 << 20  # pairs looked up at a time
 
 
-def evaluate(engine: Engine, positions: Ints, x: Floats) -> Allocation:
-    """The allocation with its value, its totals and its violation."""
+def evaluate(engine: Engine, positions: Ints, x: Floats, limits: Program | None = None) -> Allocation:
+    """The allocation with its value, its totals and its violation.
+
+    `limits` is the same program with other limits, if the violation of those is asked for.
+    """
     program, sums = engine.program, engine.sums(positions, x)
-    known = program.kept_share * sums.activity if program.hard.any() else sums.activity
-    ratios = program.ratios(sums.totals, known)
+    limits = program if limits is None else limits
+    known = program.kept_share * sums.activity if limits.hard.any() else sums.activity
+    ratios = limits.ratios(sums.totals, known)
     doubtful = np.flatnonzero((ratios > FEASIBLE) & mixed(engine))
     # if another limit is missed by far, the exact miss of these does not matter
     if doubtful.size and ratios[ratios > FEASIBLE].size == doubtful.size:
         known[doubtful] = activity(engine, positions, x, doubtful)
-        ratios = program.ratios(sums.totals, known)
+        ratios = limits.ratios(sums.totals, known)
     linear = sums.value + sums.decrement_cost
     return Allocation(
         positions,

@@ -26,6 +26,7 @@ from oasis_alloc.solvers.dual import optimize
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import Round, finish_rounds
 from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.least_total import LeastTotal
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop
 from oasis_alloc.solvers.presolve import out_of_reach
 from oasis_alloc.solvers.registry import Solver
@@ -83,7 +84,7 @@ def smallest_relaxation(
     free = relaxed(program, weights, survey.min_totals, survey.max_totals, loose)
     with engine_of(free) as engine:
         rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
-        own = monitor.within(_FINE if at_once else _ROUGH, "conflicts", rounding)
+        own = LeastTotal(monitor, stated, _FINE if at_once else _ROUGH, rounding)
         last: Round | None = None
         try:
             if at_once:
