@@ -24,14 +24,17 @@ from oasis_alloc.replay.stream import Layout
 Resolve = Callable[[Core, float, int], None]
 
 _SAMPLES = 200  # prices and totals that are kept over the flight
+_APART = 20_000  # slates whose items are compared with each other, about
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
     """What happened: slates, totals, prices."""
 
-    shown: npt.NDArray[np.int64]  # (n, size) pairs, -1 behind the end
+    shown: npt.NDArray[np.int64]  # (n, size) pairs, -1 behind the end; (0, size) where nobody asked for them
     gained: Floats  # (n, 2) objective and organic column of what was shown
+    times: npt.NDArray[np.int64]  # (n_items,) showings of each item of the requests
+    apart: npt.NDArray[np.int64]  # (2,) in a sample of the slates: pairs of items of one category, and pairs
     delivered: Floats  # (n_goals,) confirmed in the end
     served: Floats  # (n_goals,) whether confirmed or not
     at: Floats  # (n_samples,) times
@@ -43,17 +46,13 @@ class Trace:
 
 
 def contend(
-    contender: Policy | Pacer,
-    layout: Layout,
-    world: World,
-    scenario: Scenario,
-    seed: int,
-    resolve: Resolve | None = None,
-) -> Trace:
+    contender: Policy | Pacer, layout: Layout, world: World, scenario: Scenario, seed: int,
+    resolve: Resolve | None = None, slates: bool = False,
+) -> Trace:  # fmt: skip
     """Play a world. A policy serves at its prices and knows no caps; a pacer is made again for this world.
 
     `resolve` is called at every tick with the pacer's core, the time and how many requests have come; it may replace
-    prices.
+    prices. With `slates`, the trace has every slate.
     """
     from time import perf_counter
 
@@ -70,7 +69,7 @@ def contend(
     used, room = np.zeros((n_replicas, n_goals)), np.full((n_replicas, n_goals), np.inf)
     tables = np.empty((n_replicas * len(kinds), len(layout.policy._scorer.formula.columns), layout.n_classes))
     by_replica = tables.reshape(n_replicas, len(kinds), *tables.shape[1:])
-    shown, gained = np.full((n, layout.size), -1, np.int64), np.zeros((n, 2))
+    shown = _shown(layout, n, slates)
     ledger, allowances = Confirmations(scenario, n_goals, seed, step), Allowances(rows, core.rooms, n_replicas)
     ticks = np.arange(world.start, world.end, step)
     ends = np.append(np.searchsorted(world.time, ticks[1:], side="left"), n)
@@ -115,7 +114,7 @@ def contend(
             factor = drift_at(scenario, world, now)
             fleet = kernel.Fleet(tables, indptr, cells, amount, used, room, *stops, rates, factor)
             started = perf_counter()
-            kernel.play(first, last, stream, pricing, fleet, shown, gained)
+            kernel.play(first, last, stream, pricing, fleet, shown)
             seconds += perf_counter() - started
         if now <= death < now + step:
             ledger.unheard += used[0]
@@ -124,8 +123,8 @@ def contend(
     ledger.serve(used.sum(axis=0), world.end)
     ledger.finish()
     return Trace(
-        shown, gained, ledger.confirmed + ledger.unheard, ledger.served + ledger.unheard, at, totals, prices, exhausted,
-        seconds, pacer.stats(),
+        shown.slates, shown.gained, shown.times, shown.apart, ledger.confirmed + ledger.unheard,
+        ledger.served + ledger.unheard, at, totals, prices, exhausted, seconds, pacer.stats(),
     )  # fmt: skip
 
 
@@ -133,10 +132,22 @@ def _inputs(layout: Layout, world: World) -> tuple[Any, Any]:
     """What the kernel reads of requests, and of how a policy scores and picks."""
     from oasis_alloc.kernels.serve import play as kernel
 
-    stream = kernel.Stream(world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns)
+    stream = kernel.Stream(
+        world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns, layout.catalog
+    )
     return stream, kernel.Pricing(
         layout.blend, layout.of_item, layout.rules, layout.costs, layout.size, layout.min_size, layout.organic
     )
+
+
+def _shown(layout: Layout, n: int, slates: bool) -> Any:
+    """Where the kernel writes what metrics read of n slates."""
+    from oasis_alloc.kernels.serve import play as kernel
+
+    return kernel.Shown(
+        np.empty((n if slates else 0, layout.size), np.int64), np.empty((n, 2)),
+        np.zeros(layout.numbers.size, np.int64), layout.codes_of_items, np.zeros(2, np.int64), max(1, n // _APART),
+    )  # fmt: skip
 
 
 def _quiet(
