@@ -68,7 +68,7 @@ def contend(
     stream, pricing = _inputs(layout, world)
     used, room = np.zeros((n_replicas, n_goals)), np.full((n_replicas, n_goals), np.inf)
     tables = np.empty((n_replicas * len(kinds), len(layout.policy._scorer.formula.columns), layout.n_classes))
-    by_replica = tables.reshape(n_replicas, len(kinds), *tables.shape[1:])
+    uses = tables, indptr, cells, amount
     shown = _shown(layout, n, slates)
     ledger, allowances = Confirmations(scenario, n_goals, seed, step), Allowances(rows, core.rooms, n_replicas)
     ticks = np.arange(world.start, world.end, step)
@@ -78,9 +78,15 @@ def contend(
     exhausted, seconds, place, first = np.full(n_goals, np.inf), 0.0, 0, 0
     death = np.inf if scenario.dies is None else world.start + scenario.dies * (world.end - world.start)
     is_quiet, is_settled = _quiet(ticks, ends, core, scenario, death), False
+    here, left = np.arange(n_replicas), np.full(n_goals, np.inf)
     for t, (now, last) in enumerate(zip(ticks.tolist(), ends.tolist(), strict=True)):
-        if is_quiet[t] and is_settled:
+        n_live = n_replicas - (now >= death)
+        if is_quiet[t]:
             core.rest(now)
+            if not is_static and not is_settled and _grant(allowances, room, used, here, [], n_live, left):
+                _lay_out(core, kinds, room, here, *uses)
+            else:
+                is_settled = True
         else:
             here = _reporting(scenario, core, t, now, now >= death)
             some: Any = slice(None) if here.size == n_replicas else here  # of all, views are enough
@@ -97,14 +103,12 @@ def contend(
                 else:
                     allowances.give_back(ledger.lost_now)
                     rolled = np.flatnonzero(core.rooms.began > began).tolist() if t > 0 else []
-                    is_settled = not _grant(allowances, room, used, here, rolled, n_replicas - (now >= death), left)
+                    is_settled = not _grant(allowances, room, used, here, rolled, n_live, left)
                 gone = core.rooms.stopped(now, left)
                 exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
             used[some] = 0.0
             if t == 0 or not is_static:
-                for k, kind in enumerate(kinds):
-                    by_replica[some, k] = kind.user.table
-                _stops(core, room, here, tables, indptr, cells, amount)
+                _lay_out(core, kinds, room, here, *uses)
         if place < samples.size and samples[place] == t:
             totals[place], prices[place] = ledger.served + ledger.unheard + used.sum(axis=0), live.price
             place += 1
@@ -231,13 +235,17 @@ def _grant(
     return changed
 
 
-def _stops(
-    core: Any, room: Floats, here: npt.NDArray[np.int64], tables: Floats, indptr: npt.NDArray[np.int64],
-    cells: npt.NDArray[np.int64], amount: Floats,
+def _lay_out(
+    core: Core, kinds: list[Any], room: Floats, here: npt.NDArray[np.int64], tables: Floats,
+    indptr: npt.NDArray[np.int64], cells: npt.NDArray[np.int64], amount: Floats,
 ) -> None:  # fmt: skip
-    """Stop what has no room in a replica, where the prices of all do not say so already; not those without caps."""
+    """Give replicas the prices of now. What has no room in one of them is stopped there; goals without caps are not."""
     from oasis_alloc.kernels.serve.play import stop_some
 
+    by_replica = tables.reshape(room.shape[0], len(kinds), *tables.shape[1:])
+    some: Any = slice(None) if here.size == room.shape[0] else here
+    for k, kind in enumerate(kinds):
+        by_replica[some, k] = kind.user.table
     stops = (room[here] < core.rooms.least) & ~core.live.stopped
     if stops.any():
         stop_some(stops, here, tables, indptr, cells, amount, STOP * core.rows.scale)
