@@ -38,7 +38,7 @@ def test_what_is_played_is_what_a_pacer_serves(cands: oa.Candidates, policy: oa.
     scenario = oa.Scenario(sync=10.0)
     layout = Layout(requests, policy)
     world = world_of(scenario, requests, plan(), 0, layout.worth())
-    trace = contend(oa.Pacer(policy, plan(), requests=USERS), layout, world, scenario, 0)
+    trace = contend(oa.Pacer(policy, plan(), requests=USERS), layout, world, scenario, 0, slates=True)
     from oasis_alloc.pacing.curves import Forecast
 
     pacer = oa.Pacer(
@@ -111,9 +111,9 @@ def test_ticks_at_which_nothing_happens_are_skipped_without_a_difference(
     scenario = oa.Scenario(arrivals="iid", replicas=replicas, sync=0.5, dies=0.6 if replicas > 1 else None)
     layout = Layout(requests, policy)
     world = world_of(scenario, requests, goals, 0, layout.worth())
-    skipping = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
+    skipping = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0, slates=True)
     monkeypatch.setattr(sys.modules[contend.__module__], "_quiet", lambda ticks, *_: np.zeros(ticks.size, np.bool_))
-    whole = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
+    whole = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0, slates=True)
     for name in ("shown", "delivered", "totals", "prices", "exhausted"):
         assert (getattr(skipping, name) == getattr(whole, name)).all(), name
     assert skipping.stats == whole.stats
@@ -250,7 +250,7 @@ def test_caps_of_days_and_hours_hold_in_a_replay(
     scenario = oa.Scenario(replicas=replicas, sync=90.0, **how)
     layout = Layout(spread, policy)
     world = world_of(scenario, spread, goals, 0, layout.worth())
-    trace = contend(oa.Pacer(policy, goals), layout, world, scenario, 0)
+    trace = contend(oa.Pacer(policy, goals), layout, world, scenario, 0, slates=True)
     used = np.zeros((3, 3))
     campaign = spread.candidates.items["campaign"]
     names = {name: list(campaign.labels).index(name) for name in ("c0", "c1", "c2")}

@@ -37,8 +37,8 @@ class Repeats:
         if sent:
             names, keys, parts = (list(column) for column in zip(*sent, strict=True))
             self._ledger.record_columns(names, keys, 0.0, parts, "confirmed")
-        before, found = self._total, self._ledger.delivered(among=range(self._n))
-        self._total = np.array([found[row] for row in range(self._n)])
+        before, found = self._total, self._ledger.delivered()
+        self._total = np.array([found.get(row, 0.0) for row in range(self._n)])
         out: Floats = self._total - before
         return out
 
@@ -80,8 +80,7 @@ class Confirmations:
         scale = np.where(whole > 0, amounts / np.maximum(whole, 1), 0.0)
         never = max(0.0, 1.0 - float(self._part.sum()))
         spread = self._rng.multinomial(kept, [*self._part, never])
-        for b in range(self._part.size):
-            self._due[b] += spread[:, b] * scale
+        self._due[: self._part.size] += (spread[:, : self._part.size] * scale[:, None]).T
         late = spread[:, -1] * scale
         self._due[-1] += late  # after they were given up; they count all the same
         self._wait[-1] += (whole - kept) * scale

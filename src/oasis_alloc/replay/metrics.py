@@ -96,9 +96,8 @@ def _asked(delivered: Floats, world: World, target: Floats) -> Floats:
 
 def exposure_of(trace: Trace, layout: Layout) -> dict[str, float]:
     """How the showings are spread over items and, where items have one category each, within slates."""
-    pairs = trace.shown[trace.shown >= 0]
-    items = layout.items[pairs]
-    counts = np.sort(np.bincount(items[items >= 0], minlength=layout.policy.data.n_items)).astype(np.float64)
+    known = layout.numbers >= 0
+    counts = np.sort(np.bincount(layout.numbers[known], trace.times[known], minlength=layout.policy.data.n_items))
     n, total = counts.size, counts.sum()
     gini = float((2.0 * np.arange(1, n + 1) - n - 1.0) @ counts / max(n * total, _SMALL))
     tenth = max(1, n // 10)
@@ -111,24 +110,12 @@ def exposure_of(trace: Trace, layout: Layout) -> dict[str, float]:
 
 def diversity_of(trace: Trace, layout: Layout) -> dict[str, float]:
     """Of the first key of the items with one label each: distance inside slates, entropy, distance to the offer."""
-    cands = layout.requests.candidates
-    key = next((one for one in cands.items.values() if getattr(one, "indptr", None) is None), None)
-    if key is None or not trace.shown.size:
+    if not layout.codes_of_items.size or not trace.gained.size:
         return {}
-    codes, item = np.asarray(key.codes), np.asarray(cands.item)
-    offered = layout.offered(codes, len(key.labels) + 1)
-    m = offered.size
-    n, size = trace.shown.shape
-    sample = trace.shown[:: max(1, n // 20000)].T  # a row per slot, so that each comparison reads one line of memory
-    slots = np.ascontiguousarray(np.where(sample >= 0, codes[item[sample]] + 1, 0), np.int32)
-    filled = (sample >= 0).sum(axis=0)
-    pairs = float((filled * (filled - 1) // 2).sum())
-    alike = float(sum(
-        np.count_nonzero((slots[a] == slots[b]) & (slots[a] > 0)) for a in range(size) for b in range(a)
-    ))  # fmt: skip
-    times = np.bincount(item[trace.shown[trace.shown >= 0]], minlength=codes.size)
-    got = np.bincount(codes + 1, times, m)
+    offered = layout.offered()
+    got = np.bincount(layout.codes_of_items + 1, trace.times, offered.size)
     p, q = got / max(got.sum(), _SMALL), offered / offered.sum()
+    alike, pairs = trace.apart.tolist()
     return {
         "intra-list distance": 1.0 - alike / max(pairs, 1.0),
         "category entropy": float(-(p[p > 0] * np.log(p[p > 0])).sum()),

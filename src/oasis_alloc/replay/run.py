@@ -24,14 +24,17 @@ from oasis_alloc.replay.stream import Layout
 Resolve = Callable[[Core, float, int], None]
 
 _SAMPLES = 200  # prices and totals that are kept over the flight
+_APART = 20_000  # slates whose items are compared with each other, about
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
     """What happened: slates, totals, prices."""
 
-    shown: npt.NDArray[np.int64]  # (n, size) pairs, -1 behind the end
+    shown: npt.NDArray[np.int64]  # (n, size) pairs, -1 behind the end; (0, size) where nobody asked for them
     gained: Floats  # (n, 2) objective and organic column of what was shown
+    times: npt.NDArray[np.int64]  # (n_items,) showings of each item of the requests
+    apart: npt.NDArray[np.int64]  # (2,) in a sample of the slates: pairs of items of one category, and pairs
     delivered: Floats  # (n_goals,) confirmed in the end
     served: Floats  # (n_goals,) whether confirmed or not
     at: Floats  # (n_samples,) times
@@ -43,17 +46,13 @@ class Trace:
 
 
 def contend(
-    contender: Policy | Pacer,
-    layout: Layout,
-    world: World,
-    scenario: Scenario,
-    seed: int,
-    resolve: Resolve | None = None,
-) -> Trace:
+    contender: Policy | Pacer, layout: Layout, world: World, scenario: Scenario, seed: int,
+    resolve: Resolve | None = None, slates: bool = False,
+) -> Trace:  # fmt: skip
     """Play a world. A policy serves at its prices and knows no caps; a pacer is made again for this world.
 
     `resolve` is called at every tick with the pacer's core, the time and how many requests have come; it may replace
-    prices.
+    prices. With `slates`, the trace has every slate.
     """
     from time import perf_counter
 
@@ -69,8 +68,8 @@ def contend(
     stream, pricing = _inputs(layout, world)
     used, room = np.zeros((n_replicas, n_goals)), np.full((n_replicas, n_goals), np.inf)
     tables = np.empty((n_replicas * len(kinds), len(layout.policy._scorer.formula.columns), layout.n_classes))
-    by_replica = tables.reshape(n_replicas, len(kinds), *tables.shape[1:])
-    shown, gained = np.full((n, layout.size), -1, np.int64), np.zeros((n, 2))
+    uses = tables, indptr, cells, amount
+    shown = _shown(layout, n, slates)
     ledger, allowances = Confirmations(scenario, n_goals, seed, step), Allowances(rows, core.rooms, n_replicas)
     ticks = np.arange(world.start, world.end, step)
     ends = np.append(np.searchsorted(world.time, ticks[1:], side="left"), n)
@@ -79,9 +78,15 @@ def contend(
     exhausted, seconds, place, first = np.full(n_goals, np.inf), 0.0, 0, 0
     death = np.inf if scenario.dies is None else world.start + scenario.dies * (world.end - world.start)
     is_quiet, is_settled = _quiet(ticks, ends, core, scenario, death), False
+    here, left = np.arange(n_replicas), np.full(n_goals, np.inf)
     for t, (now, last) in enumerate(zip(ticks.tolist(), ends.tolist(), strict=True)):
-        if is_quiet[t] and is_settled:
+        n_live = n_replicas - (now >= death)
+        if is_quiet[t]:
             core.rest(now)
+            if not is_static and not is_settled and _grant(allowances, room, used, here, [], n_live, left):
+                _lay_out(core, kinds, room, here, *uses)
+            else:
+                is_settled = True
         else:
             here = _reporting(scenario, core, t, now, now >= death)
             some: Any = slice(None) if here.size == n_replicas else here  # of all, views are enough
@@ -98,14 +103,12 @@ def contend(
                 else:
                     allowances.give_back(ledger.lost_now)
                     rolled = np.flatnonzero(core.rooms.began > began).tolist() if t > 0 else []
-                    is_settled = not _grant(allowances, room, used, here, rolled, n_replicas - (now >= death), left)
+                    is_settled = not _grant(allowances, room, used, here, rolled, n_live, left)
                 gone = core.rooms.stopped(now, left)
                 exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
             used[some] = 0.0
             if t == 0 or not is_static:
-                for k, kind in enumerate(kinds):
-                    by_replica[some, k] = kind.user.table
-                _stops(core, room, here, tables, indptr, cells, amount)
+                _lay_out(core, kinds, room, here, *uses)
         if place < samples.size and samples[place] == t:
             totals[place], prices[place] = ledger.served + ledger.unheard + used.sum(axis=0), live.price
             place += 1
@@ -115,7 +118,7 @@ def contend(
             factor = drift_at(scenario, world, now)
             fleet = kernel.Fleet(tables, indptr, cells, amount, used, room, *stops, rates, factor)
             started = perf_counter()
-            kernel.play(first, last, stream, pricing, fleet, shown, gained)
+            kernel.play(first, last, stream, pricing, fleet, shown)
             seconds += perf_counter() - started
         if now <= death < now + step:
             ledger.unheard += used[0]
@@ -124,8 +127,8 @@ def contend(
     ledger.serve(used.sum(axis=0), world.end)
     ledger.finish()
     return Trace(
-        shown, gained, ledger.confirmed + ledger.unheard, ledger.served + ledger.unheard, at, totals, prices, exhausted,
-        seconds, pacer.stats(),
+        shown.slates, shown.gained, shown.times, shown.apart, ledger.confirmed + ledger.unheard,
+        ledger.served + ledger.unheard, at, totals, prices, exhausted, seconds, pacer.stats(),
     )  # fmt: skip
 
 
@@ -133,10 +136,22 @@ def _inputs(layout: Layout, world: World) -> tuple[Any, Any]:
     """What the kernel reads of requests, and of how a policy scores and picks."""
     from oasis_alloc.kernels.serve import play as kernel
 
-    stream = kernel.Stream(world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns)
+    stream = kernel.Stream(
+        world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns, layout.catalog
+    )
     return stream, kernel.Pricing(
         layout.blend, layout.of_item, layout.rules, layout.costs, layout.size, layout.min_size, layout.organic
     )
+
+
+def _shown(layout: Layout, n: int, slates: bool) -> Any:
+    """Where the kernel writes what metrics read of n slates."""
+    from oasis_alloc.kernels.serve import play as kernel
+
+    return kernel.Shown(
+        np.empty((n if slates else 0, layout.size), np.int64), np.empty((n, 2)),
+        np.zeros(layout.numbers.size, np.int64), layout.codes_of_items, np.zeros(2, np.int64), max(1, n // _APART),
+    )  # fmt: skip
 
 
 def _quiet(
@@ -220,13 +235,17 @@ def _grant(
     return changed
 
 
-def _stops(
-    core: Any, room: Floats, here: npt.NDArray[np.int64], tables: Floats, indptr: npt.NDArray[np.int64],
-    cells: npt.NDArray[np.int64], amount: Floats,
+def _lay_out(
+    core: Core, kinds: list[Any], room: Floats, here: npt.NDArray[np.int64], tables: Floats,
+    indptr: npt.NDArray[np.int64], cells: npt.NDArray[np.int64], amount: Floats,
 ) -> None:  # fmt: skip
-    """Stop what has no room in a replica, where the prices of all do not say so already; not those without caps."""
+    """Give replicas the prices of now. What has no room in one of them is stopped there; goals without caps are not."""
     from oasis_alloc.kernels.serve.play import stop_some
 
+    by_replica = tables.reshape(room.shape[0], len(kinds), *tables.shape[1:])
+    some: Any = slice(None) if here.size == room.shape[0] else here
+    for k, kind in enumerate(kinds):
+        by_replica[some, k] = kind.user.table
     stops = (room[here] < core.rooms.least) & ~core.live.stopped
     if stops.any():
         stop_some(stops, here, tables, indptr, cells, amount, STOP * core.rows.scale)

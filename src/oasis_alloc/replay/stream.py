@@ -29,7 +29,9 @@ class Layout:
         ids = data.items if cands.item_ids is None else cands.item_ids
         same = cands.item_ids is None and data.items is None and cands.n_items <= data.n_items
         numbers = np.arange(cands.n_items) if same else policy.encode(np.arange(cands.n_items) if ids is None else ids)
-        self.items: Ints = np.ascontiguousarray(np.asarray(numbers, np.int64)[cands.item])
+        self.numbers: Ints = np.asarray(numbers, np.int64)  # the policy's, of the requests' items
+        self.catalog = np.ascontiguousarray(cands.item, np.int32)
+        self.items: Ints = self.catalog.astype(np.int64) if same else np.ascontiguousarray(self.numbers[cands.item])
         self.organic = data.columns.index(data.organic)
         self.codes, self.kind = _kinds(requests, policy)
         columns = {name: np.asarray(cands.request_columns[name], np.float64) for name in data.columns}
@@ -37,6 +39,9 @@ class Layout:
             codes = np.array(self.codes, np.int64).reshape(len(self.codes), -1)
             columns = calibrator.batch(columns, self.indptr, self.items, codes, self.kind)
         self.columns: Floats = np.stack(list(columns.values()))
+        single = next((key for key in cands.items.values() if getattr(key, "indptr", None) is None), None)
+        self.n_labels = 0 if single is None else len(single.labels)
+        self.codes_of_items = np.ascontiguousarray(np.zeros(0) if single is None else single.codes, np.int32)
         selector = policy._scorer.selector
         self.rules = selector.rules.array
         self.size, self.min_size = data.slate.size, data.slate.at_least
@@ -59,25 +64,20 @@ class Layout:
         return self._best
 
     def _organic_best(self) -> Floats:
-        n, longest = len(self.requests), int(np.diff(self.indptr).max(initial=1))
-        out = np.zeros(n)
-        step = max(1, (1 << 22) // longest)
-        for a in range(0, n, step):
-            b = min(a + step, n)
-            start, end = self.indptr[a], self.indptr[b]
-            rows = np.full((b - a, longest), -np.inf)
-            of = np.repeat(np.arange(b - a), np.diff(self.indptr[a : b + 1]))
-            rows[of, np.arange(start, end) - self.indptr[a + of]] = self.columns[self.organic, start:end]
-            k = min(self.size, longest)
-            best = -np.partition(-rows, k - 1, axis=1)[:, :k]
-            out[a:b] = np.where(best > 0, best, 0.0).sum(axis=1)
+        from oasis_alloc.kernels.serve.offer import best_sums
+
+        out = np.empty(len(self.requests))
+        best_sums(self.indptr, self.items, self.of_item, self.columns[self.organic], self.size, out)
         return out
 
-    def offered(self, codes: npt.NDArray[np.int32], n: int) -> Floats:
-        """(n,) pairs of items without a label, and with each; `codes` are those of the first key with one label."""
+    def offered(self) -> Floats:
+        """(n,) pairs of items without a label, and with each label, of the first key with one label per item."""
         if self._offered is None:
-            pairs = codes[np.asarray(self.requests.candidates.item)]
-            self._offered = np.bincount(pairs + 1, minlength=n).astype(np.float64)
+            from oasis_alloc.kernels.serve.offer import count_codes
+
+            found = np.zeros(self.n_labels + 1, np.int64)
+            count_codes(self.catalog, self.codes_of_items, found)
+            self._offered = found.astype(np.float64)
         return self._offered
 
     def worth(self) -> Floats:

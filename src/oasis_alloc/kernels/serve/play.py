@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
+from oasis_alloc.kernels.serve.best_few import best_few, few_of
 from oasis_alloc.kernels.serve.paced import amount_of, drop, fits
-from oasis_alloc.kernels.serve.score import best_of, score_some
+from oasis_alloc.kernels.serve.score import score_some
 from oasis_alloc.kernels.serve.slate_args import CategoryRules, Counts, Fill, Floats, Ints, Scored, Slate
 from oasis_alloc.kernels.serve.slate_pick import class_of, pick
 
@@ -27,6 +28,7 @@ class Stream(NamedTuple):
     indptr: Ints
     items: Ints
     columns: Floats
+    catalog: npt.NDArray[np.int32]  # items as the requests number them, where `items` are the policy's numbers
 
 
 class Pricing(NamedTuple):
@@ -84,45 +86,82 @@ def stop_some(
                         table[cells[2, e], class_] += stop[cells[0, e]] * amount[e]
 
 
+class Shown(NamedTuple):
+    """What is written of the slates: all that metrics read, so that nobody goes through them a second time."""
+
+    slates: Ints  # (n, size) pairs, -1 behind the end of a slate; (0, size) where nobody reads them
+    gained: Floats  # (n, 2) the objective and the organic column
+    times: Ints  # (n_items,) showings of each item, by the number of `Stream.catalog`
+    codes: npt.NDArray[np.int32]  # (n_items,) categories of items, -1 for none; (0,) where items have none
+    apart: Ints  # (2,) of every `every`-th slate: pairs of items of one category, and pairs
+    every: int
+
+
 @jit
-def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, out: Ints, gained: Floats) -> None:
-    """Play places first <= j < last: slates as pairs into `out` (n, size), -1 behind their ends, and into `gained`
-    (n, 2) the objective's value and the organic column of what is shown."""
-    order, replicas, kinds, indptr, items, columns = stream
+def _spend(
+    shown: int, positions: Ints, items: Ints, columns: Floats, of_item: Counts, starts: Ints, first: int, used: Floats,
+    room: Floats, fleet: Fleet,
+) -> None:  # fmt: skip
+    """Count what a slate uses; a goal whose room it takes is stopped in the replica whose tables begin at `first`."""
+    cells, amount, min_room = fleet.cells, fleet.amount, fleet.min_room
+    for s in range(shown):
+        i = positions[s]
+        class_ = class_of(i, items, of_item)
+        for e in range(starts[class_], starts[class_ + 1]):
+            goal = cells[0, e]
+            had = room[goal] - used[goal]
+            used[goal] += amount_of(e, i, columns, cells, amount)
+            if had >= min_room[goal] and room[goal] - used[goal] < min_room[goal]:
+                stop_replica(goal, first, fleet.tables, fleet.indptr, cells, amount, fleet.stop[goal])
+
+
+@jit
+def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, shown: Shown) -> None:
+    """Play places first <= j < last: their slates, and what they add to the totals."""
+    order, replicas, kinds, indptr, items, columns, catalog = stream
     blend, of_item, rules, costs, size, min_size, organic = pricing
+    slates, gained, times, codes, apart, every = shown
     n_terms, n_categories, n_kinds = int(blend[0]), rules[1], fleet.indptr.shape[0]
+    n_columns, cells, amount, factor, rates = columns.shape[0], fleet.cells, fleet.amount, fleet.factor, fleet.rates
     longest = 1
     for j in range(first, last):
         longest = max(longest, indptr[order[j] + 1] - indptr[order[j]])
-    scores, positions = np.empty(longest), np.empty(max(size, 1), np.int64)
+    scores, positions, few = np.empty(longest), np.empty(max(size, 1), np.int64), few_of(longest)
     by_category = CategoryRules(rules, costs, np.zeros(n_categories, np.int64))
     slate = Slate(positions, np.empty(max(size, 1)))
-    block = np.empty((columns.shape[0], longest))
+    block = np.empty((n_columns, longest))
+    of_slot = np.empty(max(size, 1), np.int64)
     for j in range(first, last):
         u = order[j]
         a, b = indptr[u], indptr[u + 1]
         n, mine = b - a, items[a:b]
         kind, replica = kinds[u], replicas[j]
         at = replica * n_kinds + kind
-        for row in range(columns.shape[0]):
+        for row in range(n_columns):
             for i in range(n):
                 block[row, i] = columns[row, a + i]
         starts = fleet.indptr[kind]
-        if fleet.factor != 1.0:
+        if factor != 1.0:
             for i in range(n):
                 class_ = class_of(i, mine, of_item)
                 if starts[class_ + 1] > starts[class_]:
-                    block[organic, i] *= fleet.factor
+                    block[organic, i] *= factor
         score_some(not_literal(0), n, mine, block, blend, of_item, fleet.tables[at], scores)
-        if fleet.rates.size > 0:
-            drop(n, mine, of_item, starts, fleet.cells, fleet.rates, j, scores)
+        if rates.size > 0:
+            drop(n, mine, of_item, starts, cells, rates, j, scores)
         k = min(size, n)
         if n_categories > 0:
             m = pick(Scored(n, scores, mine, of_item), by_category, Fill(0, k, min(min_size, k), 0.0), slate)
         else:
-            m = best_of(n, mine, of_item, k, min(min_size, k), 0.0, scores, positions)
+            m = best_few(n, mine, of_item, k, min(min_size, k), 0.0, scores, few, positions)
         used, room = fleet.used[replica], fleet.room[replica]
-        m = fits(m, positions, mine, block, of_item, starts, fleet.cells, fleet.amount, used, room)
+        uses = 0  # most slates have few items of a campaign, or none
+        for s in range(m):
+            class_ = class_of(positions[s], mine, of_item)
+            uses += starts[class_ + 1] - starts[class_]
+        if uses > 0:
+            m = fits(m, positions, mine, block, of_item, starts, cells, amount, used, room)
+            _spend(m, positions, mine, block, of_item, starts, replica * n_kinds, used, room, fleet)
         value, base = 0.0, 0.0
         for s in range(m):
             i = positions[s]
@@ -130,17 +169,16 @@ def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, 
                 row = int(blend[1 + n_terms + t])
                 value += blend[1 + t] * (block[row, i] if row >= 0 else 1.0)
             base += block[organic, i]
-            out[j, s] = a + i
-            class_ = class_of(i, mine, of_item)
-            for e in range(starts[class_], starts[class_ + 1]):
-                goal = fleet.cells[0, e]
-                had = room[goal] - used[goal]
-                used[goal] += amount_of(e, i, block, fleet.cells, fleet.amount)
-                if had >= fleet.min_room[goal] and room[goal] - used[goal] < fleet.min_room[goal]:
-                    stop_replica(
-                        goal, replica * n_kinds, fleet.tables, fleet.indptr, fleet.cells, fleet.amount,
-                        fleet.stop[goal],
-                    )  # fmt: skip
-        for s in range(m, out.shape[1]):
-            out[j, s] = -1
+            times[catalog[a + i]] += 1
         gained[j, 0], gained[j, 1] = value, base
+        if codes.size > 0 and j % every == 0:
+            for s in range(m):
+                of_slot[s] = codes[catalog[a + positions[s]]]
+                for other in range(s):
+                    apart[0] += (of_slot[s] >= 0) & (of_slot[s] == of_slot[other])
+            apart[1] += m * (m - 1) // 2
+        if slates.shape[0] > 0:
+            for s in range(m):
+                slates[j, s] = a + positions[s]
+            for s in range(m, slates.shape[1]):
+                slates[j, s] = -1
