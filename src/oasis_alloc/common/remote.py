@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +17,12 @@ from urllib.parse import urlsplit
 from oasis_alloc.errors import InputError, MissingDependencyError, require
 
 _REMOTE = re.compile(r"(s3|gs|gcs|hdfs|viewfs)://", re.IGNORECASE)
+_HADOOP = ("hdfs", "viewfs")
+_OF_OBJECTS = ("s3", "gcs", "abfs")  # types of file systems where a file appears when it is closed, and without folders
+_LIBRARY = (
+    "\nhdfs:// needs Java and Hadoop with its native library libhdfs: install both, and set JAVA_HOME, HADOOP_HOME (or "
+    'ARROW_LIBHDFS_DIR, the folder of libhdfs.so) and CLASSPATH="$(hadoop classpath --glob)".'
+)
 _EMULATOR = ("STORAGE_EMULATOR_HOST",)
 _PART = 1 << 22  # bytes that are copied at once
 
@@ -57,11 +66,8 @@ class RemoteFolder:
 
     def write(self, name: str, raw: bytes) -> None:
         """Write a file in one step: readers see the old object or the new one. It is read again and compared."""
-        if hasattr(self._fs, "create_dir") and self._makes_folders:
-            self._fs.create_dir(self._path, recursive=True)
-        stream = self._fs.open_output_stream(self._at(name))
-        stream.write(raw)
-        stream.close()  # here the object appears
+        with self._written(name) as stream:
+            stream.write(raw)
         if self.read(name) != raw:
             raise OSError(f"{self.address}/{name} has other bytes than were written; another process may write there")
 
@@ -87,9 +93,7 @@ class RemoteFolder:
 
     def put(self, name: str, source: Path) -> None:
         """Copy a file of this machine there, in one step and piece by piece; OSError, also for another size."""
-        if hasattr(self._fs, "create_dir") and self._makes_folders:
-            self._fs.create_dir(self._path, recursive=True)
-        with source.open("rb") as file, self._fs.open_output_stream(self._at(name)) as stream:
+        with source.open("rb") as file, self._written(name) as stream:
             while part := file.read(_PART):
                 stream.write(part)
         size = self._fs.get_file_info(self._at(name)).size
@@ -124,9 +128,35 @@ class RemoteFolder:
         found = [info.path for info in self._fs.get_file_info(selector) if info.type.name == "File"]
         return sorted(path.removeprefix(self._path).lstrip("/") for path in found)
 
-    @property
-    def _makes_folders(self) -> bool:
-        return bool(self._fs.type_name == "hdfs")  # object stores have no folders
+    @contextmanager
+    def _written(self, name: str) -> Iterator[Any]:
+        """A stream; what was written to it is the file `name` at the end of the block, in one step."""
+        target = self._at(name)
+        if self._fs.type_name in _OF_OBJECTS:
+            with self._fs.open_output_stream(target) as stream:
+                yield stream
+            return  # with its end the object is there
+        folder, _, last = target.rpartition("/")
+        self._fs.create_dir(folder, recursive=True)
+        beside = f"{folder}/.{last}.{secrets.token_hex(4)}.tmp"
+        try:
+            with self._fs.open_output_stream(beside) as stream:
+                yield stream
+            self._move(beside, target)
+        except BaseException:
+            with suppress(OSError):
+                self._fs.delete_file(beside)
+            raise
+
+    def _move(self, beside: str, target: str) -> None:
+        """Replace a file. HDFS does not rename to a name that is taken: there the file is away for a moment."""
+        try:
+            self._fs.move(beside, target)
+        except OSError:
+            if self._fs.get_file_info(target).type.name != "File":
+                raise
+            self._fs.delete_file(target)
+            self._fs.move(beside, target)
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
@@ -211,14 +241,15 @@ def _opened(address: str) -> tuple[Any, str]:
             f"{without_secrets(address)}: the address has a key and a secret; leave them out, and give them in the "
             "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY): addresses are written to files and logs."
         )
-    if not parts.netloc:
+    if not parts.netloc and parts.scheme.lower() not in _HADOOP:  # which has a default server
         raise InputError(f"{without_secrets(address)}: expected a bucket, as in s3://bucket/folder.")
     try:
         if not parts.query and (system := _of_environment(fs, parts.scheme.lower())) is not None:
             return system, f"{parts.netloc}{parts.path}".rstrip("/")
         system, path = fs.FileSystem.from_uri(address)
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{without_secrets(address)} cannot be opened: {_short(error)}") from error
+        hint = _LIBRARY if parts.scheme.lower() in _HADOOP else ""
+        raise InputError(f"{without_secrets(address)} cannot be opened: {_short(error)}{hint}") from error
     return system, str(path).rstrip("/")
 
 

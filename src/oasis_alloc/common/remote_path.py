@@ -134,7 +134,7 @@ class RemotePath:
                 raise
 
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
-        """Nothing: folders of an object store are those of its objects. On HDFS, writing a file makes them."""
+        """Nothing: folders of an object store are those of its objects. Elsewhere, writing a file makes them."""
 
     def copy_to(self, target: Path) -> None:
         """Copy the file, or the folder with its files, to this machine; OSError."""

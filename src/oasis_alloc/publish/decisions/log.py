@@ -23,8 +23,9 @@ from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote_path import as_place, replacing_at
 from oasis_alloc.errors import InputError, require
-from oasis_alloc.publish.decisions.packed import Interned, Packed, ids, in_slices, numbers, places
+from oasis_alloc.publish.decisions.packed import Packer, tail_of
 from oasis_alloc.publish.decisions.schema import is_sampled
+from oasis_alloc.publish.decisions.tables import Block
 
 if TYPE_CHECKING:
     from oasis_alloc.common.types import LabelsLike
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("oasis_alloc.decisions")
 _LOOKS = 0.2  # seconds between two looks of the thread at the queue
 _QUIET = 30.0  # seconds between two messages about the disk
-_SLICE = 1_000  # decisions that are converted at once, in about a millisecond
 _REPEATED = ["policy_id", "mode", "organic", "labels", "columns.key_value.key"]
 _STARTING = threading.Lock()
 _LOGS: weakref.WeakSet[DecisionLog] = weakref.WeakSet()
@@ -67,6 +67,8 @@ class DecisionLog:
         For an option that is out of range, and a variable that does not exist.
     MissingDependencyError
         Without pyarrow.
+    SolverError
+        If kernels do not run because `NUMBA_DISABLE_JIT` is set: one of them cuts decisions into columns.
 
     Example
     -------
@@ -106,6 +108,7 @@ class DecisionLog:
             raise InputError(f"DecisionLog(queue={shown(queue)}): expected a whole number, at least rows, {most:,}.")
         self._folder, self._rate, self._rows, self._seconds, self._room = as_place(folder), share, most, period, room
         self._secret = None if secret is None else _secret_of(secret)
+        Block(deque(), 0).table(None, 1.0, _yield)  # compiles: in the thread, requests would wait for it
         self._start()
         _LOGS.add(self)
         atexit.register(_close, weakref.ref(self))
@@ -137,10 +140,10 @@ class DecisionLog:
         excluded: Mapping[int, str] | None = None,
         at: float | None = None,
     ) -> bool:
-        """Log one decision; True if it is in the queue, False if it is not sampled or was dropped.
+        """Log one decision; True if it is in the queue, False if it is not sampled, was dropped or has a wrong form.
 
-        Arrays are copied, so buffers of the caller may be used again. Nothing is checked here that costs time: a
-        decision that cannot be written is counted as `failed`, with a message in the log.
+        Arrays are copied, so buffers of the caller may be used again. A decision that cannot be written is counted as
+        `failed`, with a message in the log; whether positions are too large is found when it is written.
 
         Parameters
         ----------
@@ -170,15 +173,19 @@ class DecisionLog:
             self._dropped += 1
             return False
         data = policy.data
-        queue.append(
-            (
-                request, time.time() if at is None else at, data.policy_id, data.organic, mode, user,
-                self._interned.labels(labels) if labels else None, ids(items), self._interned.names(columns),
-                None if scores is None else numbers(scores), places(slate),
-                None if propensities is None else numbers(propensities), k, places(pinned) if len(pinned) else b"",
-                dict(excluded) if excluded else None, *[numbers(one) for one in columns.values()],
+        try:
+            tail = b""
+            if not (user is None and scores is None and propensities is None and not len(pinned) and not excluded):
+                tail = tail_of(user, scores, propensities, pinned, excluded)
+            now = time.time() if at is None else at
+            queue.append(
+                self._packer.pack(
+                    request, now, data.policy_id, data.organic, mode, labels, items, columns, slate, k, tail
+                )
             )
-        )  # fmt: skip
+        except Exception as error:  # a decision of another form: the service goes on
+            self._complain(1, error)
+            return False
         self._recorded += 1
         return True
 
@@ -210,8 +217,8 @@ class DecisionLog:
     def _start(self) -> None:
         """Begin with nothing, in this process: a child of a fork has copies of what its parent writes."""
         self._process, self._closed = os.getpid(), False
-        self._queue: deque[Packed] = deque()
-        self._interned = Interned()
+        self._queue: deque[bytes] = deque()
+        self._packer = Packer()
         self._recorded = self._written = self._dropped = self._unsampled = self._failed = self._files = 0
         self._writing, self._ended, self._complained = threading.Lock(), threading.Event(), -math.inf
         self._thread: threading.Thread | None = threading.Thread(
@@ -238,11 +245,11 @@ class DecisionLog:
     def _write(self) -> None:
         """Write the oldest decisions to one file."""
         self._last = time.monotonic()
-        rows = [self._queue.popleft() for _ in range(min(self._rows, len(self._queue)))]
+        block = Block(self._queue, self._rows)
         errors: list[Exception] = []
         name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}.parquet"
         try:
-            table, errors = in_slices(rows, self._secret, self._rate, _SLICE, _yield)
+            table, errors = block.table(self._secret, self._rate, _yield)
             if errors:  # decisions that have another form
                 self._complain(len(errors), errors[0])
             if not len(table):
@@ -253,7 +260,7 @@ class DecisionLog:
                     table, beside, compression="zstd", compression_level=1, use_dictionary=_REPEATED
                 )
         except Exception as error:  # a full disk: the service goes on
-            self._complain(len(rows) - len(errors), error)
+            self._complain(block.count - len(errors), error)
             return
         self._written += len(table)
         self._files += 1

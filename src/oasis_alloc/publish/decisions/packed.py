@@ -1,241 +1,171 @@
-"""Decisions on their way to the disk: one tuple of bytes each, of which thousands together become an Arrow table.
+"""Decisions on their way to the disk: the bytes of one object each.
 
-Packing is what a request waits for, so arrays become bytes, which is three times as fast as a copy of an array. The
-rest is done by column: the bytes of thousands of rows are joined and read as one array.
+Packing is what a request waits for. An array becomes bytes, which is three times as fast as a copy of an array, and all
+parts are joined: one object per decision, which the garbage collector never visits. `tables.py` reads many at once.
+
+A packed decision is, in little-endian numbers without gaps:
+
+- `time` (float64), `k` (int64; the smallest is None), and six int32: the number of columns, and the bytes of context,
+  request, items, slate and tail;
+- the bytes of each column, int32 each;
+- context, request, items, all columns, slate, tail. Texts are UTF-8; the context is the JSON of policy, organic column,
+  mode, names of columns, and the JSON of labels; ids and positions are int64, columns float64. The tail has the parts
+  that few decisions have: the number of the part and its bytes, both int32, and then these.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.errors import require
-from oasis_alloc.publish.decisions.schema import arrow_schema, hashed
 
-Packed = tuple[Any, ...]
-Labels = tuple[tuple[str, Any], ...]
-_MOST = 10_000  # distinct labels that are shared
-_NOTHING = type(None)
+_MOST = 10_000  # contexts that are remembered
 _DOUBLE, _LONG = np.dtype(np.float64), np.dtype(np.int64)
-(
-    _REQUEST, _TIME, _POLICY, _ORGANIC, _MODE, _USER, _LABELS, _ITEMS, _NAMES, _SCORES, _SLATE, _PROPENSITIES, _K,
-    _PINNED, _EXCLUDED, _FIRST,
-) = range(16)  # fmt: skip
-"""Places in a packed decision; the numbers of its columns begin at the last one."""
+_PART = struct.Struct("<ii")
+NO_K = -(2**63)
 
 
-class Interned:
-    """Equal names of columns, and equal labels, as one object each.
+class Part(IntEnum):
+    """Parts of a decision, in the order of `kernels/serve/logged.py`; those from `USER` on are in the tail."""
 
-    What waits in a queue is then one object per decision for the garbage collector, which otherwise interrupts one
-    request of a hundred. Only labels that are texts are shared, because 1, 1.0 and True are equal.
-    """
+    FIXED = 0
+    SIZES = 1
+    CONTEXT = 2
+    REQUEST = 3
+    ITEMS = 4
+    COLUMNS = 5
+    SLATE = 6
+    USER = 7
+    TEXT_SIZES = 8
+    TEXTS = 9
+    SCORES = 10
+    PROPENSITIES = 11
+    PINNED = 12
+    EXCLUDED = 13
+    REASON_SIZES = 14
+    REASONS = 15
+
+
+class Packer:
+    """Packs decisions; it remembers the contexts that it has seen."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._labels: dict[Labels, Labels] = {}
+        self._contexts: dict[tuple[Any, ...], bytes] = {}
+        self._heads: dict[int, Any] = {}
 
-    def names(self, columns: Mapping[str, Any]) -> tuple[str, ...]:
-        """The names of the columns of a request."""
-        given = tuple(columns)
-        found = self._names.get(given)
-        if found is None:
-            found = _kept(self._names, given)
-        return found
-
-    def labels(self, labels: Mapping[str, Any]) -> Labels:
-        """The labels of a user."""
-        given = tuple(labels.items())
+    def pack(
+        self, request: str, at: float, policy_id: str, organic: str | None, mode: str, labels: Mapping[str, Any] | None,
+        items: Any, columns: Mapping[str, Any], slate: Any, k: int | None, tail: bytes,
+    ) -> bytes:  # fmt: skip
+        """The bytes of a decision; raises what is wrong with it."""
+        key = (policy_id, organic, mode, *columns, None, *labels, *labels.values()) if labels else (
+            policy_id, organic, mode, *columns,
+        )  # fmt: skip
         try:
-            found = self._labels.get(given)
+            context = self._contexts.get(key) or self._context(key, columns, labels)
         except TypeError:  # a label that is a list
-            return given
-        if found is None:
-            texts = all(isinstance(label, str) for _, label in given)
-            found = _kept(self._labels, given) if texts else given
+            context = self._context(key, columns, labels)
+        if type(items) is ndarray and items.dtype is _LONG:
+            candidates = items.tobytes()
+        else:
+            candidates, tail = ids(items, tail)
+        try:
+            parts = [one.tobytes() if one.dtype is _DOUBLE else numbers(one) for one in columns.values()]
+        except AttributeError:  # one of them is no array
+            parts = list(map(numbers, columns.values()))
+        shown = slate.tobytes() if type(slate) is ndarray and slate.dtype is _LONG else places(slate)
+        name, n = request.encode(), len(parts)
+        head = (self._heads.get(n) or self._head(n))(
+            at, NO_K if k is None else _int32(k), n, len(context), len(name), len(candidates), len(shown), len(tail),
+            *map(len, parts),
+        )  # fmt: skip
+        return b"".join((head, context, name, candidates, *parts, shown, tail))
+
+    def _head(self, n_columns: int) -> Any:
+        self._heads[n_columns] = found = struct.Struct(f"<dq{6 + n_columns}i").pack
+        return found
+
+    def _context(self, key: tuple[Any, ...], columns: Mapping[str, Any], labels: Mapping[str, Any] | None) -> bytes:
+        """The JSON of what many decisions share; remembered if labels are texts, because 1, 1.0 and True are equal."""
+        for text in (key[2], *columns):
+            if not isinstance(text, str):
+                raise ValueError(f"expected texts as mode and as names of columns, got {text!r}")
+        written = json.dumps(jsonable(dict(labels))) if labels else None
+        found = json.dumps([*key[:3], list(columns), written]).encode()
+        if all(text is None or isinstance(text, str) for text in key):
+            if len(self._contexts) >= _MOST:
+                self._contexts.clear()
+            self._contexts[key] = found
         return found
 
 
-def _kept(known: dict[Any, Any], given: Any) -> Any:
-    if len(known) >= _MOST:
-        known.clear()
-    known[given] = given
-    return given
+def tail_of(
+    user: Any, scores: Any, propensities: Any, pinned: Sequence[int], excluded: Mapping[int, str] | None
+) -> bytes:
+    """The parts that few decisions have."""
+    parts: list[tuple[int, bytes]] = []
+    if user is not None:
+        parts.append((Part.USER, str(user).encode()))
+    if scores is not None:
+        parts.append((Part.SCORES, numbers(scores)))
+    if propensities is not None:
+        parts.append((Part.PROPENSITIES, numbers(propensities)))
+    if len(pinned):
+        parts.append((Part.PINNED, places(pinned)))
+    if excluded:
+        sizes, reasons = _texts(excluded.values())
+        parts += [(Part.EXCLUDED, places(list(excluded))), (Part.REASON_SIZES, sizes), (Part.REASONS, reasons)]
+    return b"".join([_PART.pack(part, len(content)) + content for part, content in parts])
 
 
-def numbers(values: Any) -> Any:
-    """The bytes of float64 numbers; the error for values that are not numbers, which is raised when they are written.
+def ids(values: Any, tail: bytes) -> tuple[bytes, bytes]:
+    """(the bytes of whole numbers, the tail); of texts, no bytes and a longer tail."""
+    listed = values.tolist() if isinstance(values, ndarray) else list(values)
+    if not (listed and isinstance(listed[0], str)):
+        return _converted(listed, _LONG), tail
+    sizes, texts = _texts(map(str, listed))
+    return b"", tail + _PART.pack(Part.TEXT_SIZES, len(sizes)) + sizes + _PART.pack(Part.TEXTS, len(texts)) + texts
+
+
+def numbers(values: Any) -> bytes:
+    """The bytes of float64 numbers.
 
     >>> numbers([0.5]) == numbers(np.array([0.5], np.float32)) == np.float64(0.5).tobytes()
     True
     """
-    if type(values) is ndarray and values.dtype is _DOUBLE:
-        return values.tobytes()
     return _converted(values, _DOUBLE)
 
 
-def places(values: Any) -> Any:
-    """The bytes of whole numbers, as int64; the error for other values."""
-    if type(values) is ndarray and values.dtype is _LONG:
-        return values.tobytes()
+def places(values: Any) -> bytes:
+    """The bytes of whole numbers, as int64."""
     return _converted(values, _LONG)
 
 
-def ids(values: Any) -> Any:
-    """The bytes of whole numbers, a tuple of texts, or the error for other values."""
-    if type(values) is ndarray and values.dtype is _LONG:
-        return values.tobytes()
-    listed = values.tolist() if isinstance(values, ndarray) else list(values)
-    return tuple(map(str, listed)) if listed and isinstance(listed[0], str) else _converted(listed, _LONG)
+def _converted(values: Any, dtype: np.dtype[Any]) -> bytes:
+    found = np.asarray(values)
+    if not found.size:
+        return b""
+    if dtype is _LONG and found.dtype.kind not in "iu":
+        raise TypeError(f"expected whole numbers, got {found.dtype}")
+    if found.dtype == np.uint64 and found.max() > np.iinfo(np.int64).max:
+        raise OverflowError(f"{found.max()} is above {np.iinfo(np.int64).max}")
+    return found.astype(dtype, casting="same_kind", copy=False).tobytes()
 
 
-def _converted(values: Any, dtype: np.dtype[Any]) -> Any:
-    try:
-        found = np.asarray(values)
-        if not found.size:
-            return b""
-        if dtype is _LONG and found.dtype.kind not in "iu":
-            raise TypeError(f"expected whole numbers, got {found.dtype}")
-        if found.dtype == np.uint64 and found.max() > np.iinfo(np.int64).max:
-            raise OverflowError(f"{found.max()} is above {np.iinfo(np.int64).max}")
-        return found.astype(dtype, casting="same_kind", copy=False).tobytes()
-    except Exception as error:
-        return error
+def _texts(values: Iterable[str]) -> tuple[bytes, bytes]:
+    """(sizes in bytes, the texts joined)."""
+    parts = [text.encode() for text in values]
+    return np.fromiter(map(len, parts), np.int32, len(parts)).tobytes(), b"".join(parts)
 
 
-def table_of(rows: Sequence[Packed], secret: bytes | None, rate: float) -> Any:
-    """The Arrow table of packed decisions; raises what is wrong with one of them."""
-    pa = require("pyarrow", "parquet")
-    n, schema = len(rows), arrow_schema()
-    if len(set(map(len, rows))) == 1:
-        cells = list(zip(*rows, strict=True))
-        values = list(chain.from_iterable(zip(*cells[_FIRST:], strict=True)))
-    else:  # requests with fewer columns
-        cells = list(zip(*(row[:_FIRST] for row in rows), strict=True))
-        values = list(chain.from_iterable(row[_FIRST:] for row in rows))
-    items, texts, excluded = cells[_ITEMS], None, cells[_EXCLUDED]
-    if tuple in set(map(type, items)):
-        texts = [list(cell) if type(cell) is tuple else None for cell in items]
-        items = tuple(None if type(cell) is tuple else cell for cell in items)
-    users = None
-    if secret is not None and _some(cells[_USER]):
-        users = [None if user is None else hashed(user, secret) for user in cells[_USER]]
-    if _some(excluded):
-        out = [places(list(one)) if one else b"" for one in excluded]
-        reasons = pa.array([list(one.values()) if one else [] for one in excluded], pa.list_(pa.string()))
-    else:
-        out, reasons = [b""] * n, pa.repeat(pa.scalar([], pa.list_(pa.string())), n)
-    columns = {
-        "request": pa.array(cells[_REQUEST], pa.string()),
-        "time": pa.array(np.array(cells[_TIME], np.float64)),
-        "policy_id": _text(pa, cells[_POLICY]),
-        "mode": _text(pa, cells[_MODE]),
-        "user": pa.nulls(n, pa.string()) if users is None else pa.array(users, pa.string()),
-        "labels": _text(pa, _labels(cells[_LABELS])),
-        "items": _lists(pa, items, _LONG, pa.int64()),
-        "ids": pa.nulls(n, pa.list_(pa.string())) if texts is None else pa.array(texts, pa.list_(pa.string())),
-        "columns": _maps(pa, cells[_NAMES], values),
-        "scores": _lists(pa, cells[_SCORES], _DOUBLE, pa.float64()),
-        "organic": _text(pa, cells[_ORGANIC]),
-        "slate": _lists(pa, cells[_SLATE], _LONG, pa.int32()),
-        "propensities": _lists(pa, cells[_PROPENSITIES], _DOUBLE, pa.float64()),
-        "k": pa.array(cells[_K], pa.int32()),
-        "pinned": _lists(pa, cells[_PINNED], _LONG, pa.int32()),
-        "excluded": _lists(pa, out, _LONG, pa.int32()),
-        "reasons": reasons,
-        "rate": pa.array(np.full(n, rate)),
-    }
-    return pa.table(columns, schema=schema)
-
-
-def in_slices(
-    rows: Sequence[Packed], secret: bytes | None, rate: float, size: int, pause: Callable[[], object]
-) -> tuple[Any, list[Exception]]:
-    """(table of all rows that can be written, the errors of the others), made of `size` rows at a time.
-
-    `pause` is called between two slices, so that other threads get the interpreter.
-    """
-    tables, errors = [table_of_none()], []
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        try:
-            tables.append(table_of(part, secret, rate))
-        except Exception:  # one of them: find it
-            for row in part:
-                try:
-                    tables.append(table_of([row], secret, rate))
-                except Exception as error:
-                    errors.append(error)
-        pause()
-    return require("pyarrow", "parquet").concat_tables(tables).combine_chunks(), errors
-
-
-def table_of_none() -> Any:
-    """The table of no decisions."""
-    return arrow_schema().empty_table()
-
-
-def _text(pa: Any, cells: Sequence[str | None]) -> Any:
-    """Texts, which are mostly the same one."""
-    first = cells[0]
-    if cells.count(first) == len(cells):
-        return pa.repeat(pa.scalar(first, pa.string()), len(cells))
-    return pa.array(cells, pa.string())
-
-
-def _some(cells: Sequence[Any]) -> bool:
-    """Whether one of them is not None."""
-    return set(map(type, cells)) != {_NOTHING}
-
-
-def _labels(cells: Sequence[Labels | None]) -> Sequence[str | None]:
-    """The JSON of labels; where labels are texts, that of equal ones is made once."""
-    try:
-        known = dict.fromkeys(cells)
-        if not all(isinstance(label, str) for cell in known if cell for _, label in cell):
-            raise TypeError  # 1, 1.0 and True are equal
-    except TypeError:  # a label that is a list
-        return [_json(cell) for cell in cells]
-    written = {cell: _json(cell) for cell in known}
-    return list(map(written.__getitem__, cells))
-
-
-def _json(cell: Labels | None) -> str | None:
-    return json.dumps(jsonable(dict(cell))) if cell else None
-
-
-def _lists(pa: Any, cells: Sequence[Any], dtype: np.dtype[Any], kind: Any) -> Any:
-    """Lists of numbers from their bytes, None for null."""
-    given, types = cells, set(map(type, cells))
-    if types - {bytes, _NOTHING}:
-        raise next(cell for cell in cells if isinstance(cell, Exception))
-    if _NOTHING in types:
-        if len(types) == 1:
-            return pa.nulls(len(cells), pa.list_(kind))
-        given = [b"" if cell is None else cell for cell in cells]
-    sizes = np.fromiter(map(len, given), np.int64, len(given)) // dtype.itemsize
-    ends = np.concatenate([[0], np.cumsum(sizes)])
-    values = np.frombuffer(b"".join(given), dtype)
-    narrow = np.dtype(kind.to_pandas_dtype())
-    if narrow != dtype and values.size and np.abs(values).max() > np.iinfo(narrow).max:
-        raise OverflowError(f"positions from {values.min()} to {values.max()}")
-    mask = None if _NOTHING not in types else pa.array([cell is None for cell in cells])
-    values = pa.array(values.astype(narrow, copy=False), kind)
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values, mask=mask)
-
-
-def _maps(pa: Any, names: Sequence[tuple[str, ...]], values: Sequence[bytes]) -> Any:
-    """{name: numbers} of each row; `values` are those of the first row, of the second, and so on."""
-    number: dict[str, int] = {}
-    of_names = {one: [number.setdefault(name, len(number)) for name in one] for one in dict.fromkeys(names)}
-    ends = np.concatenate([[0], np.cumsum(np.fromiter(map(len, names), np.int64, len(names)))])
-    places_of = np.fromiter(chain.from_iterable(map(of_names.__getitem__, names)), np.int32, int(ends[-1]))
-    keys = pa.array(list(number), pa.string()).take(pa.array(places_of))
-    lists = _lists(pa, values, _DOUBLE, pa.float64())
-    return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), keys, lists)
+def _int32(k: int) -> int:
+    if not -(2**31) <= k < 2**31:
+        raise OverflowError(f"k is {k}")
+    return k
