@@ -256,36 +256,42 @@ def test_kernels_do_what_numpy_does() -> None:
     from oasis_alloc.kernels.serve import calibrate
 
     rng = np.random.default_rng(3)
-    for knots, padding, scale in product((2, 3, 5, 9), (0, 2), (1e-300, 1.0, 1e300)):
+    for knots, others, scale in product((2, 3, 5, 6, 9, 14), (2, 11), (1e-300, 1.0, 1e300)):
         x, y = scale * np.sort(rng.normal(size=knots)), np.sort(rng.normal(size=(4, knots)), axis=1)
         y[0, 0], y[3] = -0.0 if y[0, 1] > 0 else y[0, 0], 0.25
         with np.errstate(over="ignore"):
             if not np.isfinite(np.diff(y, axis=1) / np.diff(x)).all():
                 continue
         column = ColumnCalibration("r", "artist", np.arange(3, dtype=np.int32), x, y)
-        maps = _packed(column, knots - 1 + padding)
+        more = replace(column, x=np.arange(float(others)), y=np.tile(np.arange(float(others)), (2, 1)))
+        plan, first, width = _packed((more, column), [1, 0], [-1, 2])
+        assert plan[6:10].tolist() == [0, plan[7], first[1], 2], "row, knots, first map, and the row of `of_item`"
+        at = int(plan[7])
         assert np.array_equal(starts(x, y), [piecewise(x, y, x[:-1], row) for row in range(4)])
         near = np.concatenate([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf), [0.0, -0.0, 1e308, -1e308]])
         values = np.concatenate([scale * rng.normal(size=500), near, [np.inf, -np.inf, np.nan]])
         n, finite = values.size, values.size - 3
-        items, map_of = rng.integers(-1, 30, n), rng.integers(0, 4, 31).astype(np.uint32)
+        items, class_of = rng.integers(-1, 30, n), rng.integers(0, 7, 31).astype(np.uint32)
+        row_of = rng.integers(0, 4, 7)
+        map_of = (first[1] + row_of * width).astype(np.uint32)
         out, by_item = np.empty(n), np.empty(n)
         for row in range(4):
-            calibrate.piecewise(0, n, values, maps[row], out)
+            calibrate.piecewise(0, n, values, plan, at, first[1] + row * width, out)
             assert out[:finite].tobytes() == piecewise(x, y, values[:finite], row).tobytes(), "to the last bit"
-        calibrate.piecewise_by_item(0, n, items, values, maps, map_of, by_item)
-        rows = map_of[items].astype(np.int64)
+        calibrate.piecewise_by_item(0, n, items, values, plan, at, class_of, map_of, by_item)
+        rows = row_of[class_of[items]]
         assert by_item[:finite].tobytes() == piecewise(x, y, values[:finite], rows[:finite]).tobytes()
         assert np.isnan([out[finite:], by_item[finite:]]).all()
         by_item[:] = 7.0
-        calibrate.piecewise_by_item(3, 5, items, values, maps, map_of, by_item)
+        calibrate.piecewise_by_item(3, 5, items, values, plan, at, class_of, map_of, by_item)
         assert np.array_equal(by_item[:6], [7.0, 7.0, 7.0, *piecewise(x, y, values[3:5], rows[3:5]), 7.0])
 
 
 def test_warmup_compiles_what_calibrated_policies_run(policy: oa.Policy) -> None:
     from oasis_alloc.kernels.serve import calibrate
 
-    assert {"calibrated_best", "calibrated_scores", "best_calibrated", "calibrate"} <= policy.warmup(draws=False).keys()
+    kernels = {"calibrated_best", "calibrated_scores", "best_calibrated", "score_calibrated"}
+    assert kernels <= policy.warmup(draws=False).keys()
     signatures = len(calibrate.calibrated_scores.signatures)  # type: ignore[attr-defined]
     policy.score([0, 1], {"r": [0.1, 0.2], "p": [0.1, 0.2]})
     assert len(calibrate.calibrated_scores.signatures) == signatures  # type: ignore[attr-defined]

@@ -36,17 +36,69 @@ def test_the_truth_is_found_and_the_mean_is_kept() -> None:
     assert (np.diff(made.apply(np.sort(scores))) >= 0).all()
 
 
-def test_intervals_of_maps_cover_the_truth() -> None:
-    """At the ends of pieces of a truth that the knots can follow."""
+THREE = np.array([0.1, 0.5, 0.9])
+COMMON, RARE, RAREST, SURE = [0.1, 0.2, 0.6], [0.003, 0.01, 0.03], [0.0003, 0.001, 0.003], [0.9, 0.99, 0.998]
+
+
+def covered(made: oa.Calibration, truth: np.ndarray, row: int = 0) -> list[bool]:
+    """For every knot, whether the interval of the map contains the truth."""
+    assert (made.low <= made.y).all()
+    assert (made.y <= made.high).all()
+    return ((made.low[row] <= truth) & (truth <= made.high[row])).tolist()
+
+
+@pytest.mark.parametrize(
+    ("rates", "weighted", "limits"),
+    [
+        (COMMON, False, (0.93, 0.97)), (COMMON, True, (0.93, 0.97)), (RARE, False, (0.93, 0.97)),
+        (SURE, False, (0.93, 0.97)), (RARE, True, (0.93, 0.99)), (RAREST, False, (0.93, 0.99)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("repetitions", [50, pytest.param(1000, marks=pytest.mark.full)])
+def test_intervals_of_maps_cover_the_truth(
+    rates: list[float], weighted: bool, limits: tuple[float, float], repetitions: int
+) -> None:
+    """At three scores, of which the rarest has 0.3 outcomes in 1,000 rows; weights count some rows ten times."""
     inside = []
-    for seed in range(60):
+    for seed in range(repetitions):
         rng = np.random.default_rng(seed)
-        scores = rng.choice([0.1, 0.5, 0.9], 3000)
-        p = np.interp(scores, [0.1, 0.5, 0.9], [0.1, 0.2, 0.6])
-        made = oa.Calibration.fit(scores, rng.random(3000) < p, knots=3)
-        assert made.x.tolist() == [0.1, 0.5, 0.9]
-        inside += ((made.low[0] <= [0.1, 0.2, 0.6]) & (made.high[0] >= [0.1, 0.2, 0.6])).tolist()
-    assert 0.90 <= np.mean(inside) <= 0.99  # 180 intervals: 0.95 +- three standard errors
+        k, propensity = rng.choice(3, 3000), rng.choice([0.1, 0.6, 0.9], 3000)
+        shown = (rng.random(3000) < propensity) if weighted else np.ones(3000, np.bool_)
+        outcomes = (rng.random(3000) < np.array(rates)[k])[shown]
+        if not outcomes.any():
+            continue
+        weights = 1.0 / propensity[shown] if weighted else None
+        made = oa.Calibration.fit(THREE[k[shown]], outcomes, knots=3, weights=weights)
+        assert made.x.tolist() == THREE.tolist()
+        inside += covered(made, np.array(rates))
+    low, high = limits if repetitions == 1000 else (0.87, 1.0)  # of 150: four standard errors below
+    assert low <= np.mean(inside) <= high, np.mean(inside)
+
+
+@pytest.mark.parametrize("repetitions", [10, pytest.param(1000, marks=pytest.mark.full)])
+def test_intervals_cover_where_knots_are_chosen_by_the_outcomes(repetitions: int) -> None:
+    """Knots are where outcomes happen to rise: intervals from the same rows contain the truth in 86 %."""
+    inside = []
+    for seed in range(repetitions):
+        rng = np.random.default_rng(seed)
+        scores = rng.random(3000)
+        made = oa.Calibration.fit(scores, rng.random(3000) < 0.05 + 0.5 * scores)
+        inside += covered(made, 0.05 + 0.5 * made.x)
+    assert (0.93 if repetitions == 1000 else 0.8) <= np.mean(inside) <= (0.97 if repetitions == 1000 else 1.0)
+
+
+@pytest.mark.parametrize("repetitions", [20, pytest.param(1000, marks=pytest.mark.full)])
+def test_intervals_of_segments_cover(repetitions: int) -> None:
+    factor, rates = np.array([0.8, 1.0, 1.2, 0.9]), np.array([0.02, 0.1, 0.3])
+    inside = []
+    for seed in range(repetitions):
+        rng = np.random.default_rng(seed)
+        k, market = rng.choice(3, 4000), rng.choice(4, 4000, p=[0.6, 0.3, 0.08, 0.02])
+        outcomes = rng.random(4000) < rates[k] * factor[market]
+        made = oa.Calibration.fit(THREE[k], outcomes, by={"market": market}, knots=3, shrinkage=0)
+        for row in range(1, 5):
+            inside += covered(made, rates * factor[row - 1], row)
+    assert (0.93 if repetitions == 1000 else 0.87) <= np.mean(inside) <= (0.97 if repetitions == 1000 else 1.0)
 
 
 def test_segments_that_differ_get_their_own_maps_and_others_the_pooled_one() -> None:

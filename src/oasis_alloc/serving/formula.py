@@ -74,9 +74,9 @@ class Formula:
         for name, (indptr, codes) in keys.items():
             start, places = gather(indptr, first)
             self.of_class[name] = np.append(start, start[-1]), codes[places]
-        self.calibrator = Calibrator(data, len(self.of_item)) if data.calibration else None
+        self.calibrator = Calibrator(data, self.of_item, self.of_class) if data.calibration else None
         if self.calibrator is not None:
-            self.of_item = np.vstack([self.of_item, self.calibrator.of_item])
+            self.of_item = self.calibrator.of_item
         self._members = self.members(self.of_class, self.n_classes)
         self._tables: dict[tuple[int, ...], Floats] = {}
         self.shape = len(self.columns), self.n_classes  # of a table

@@ -1,21 +1,20 @@
-"""Calibrated columns of requests: monotone pieces added one by one, in the arithmetic of data/column_map.py.
+"""Calibrated columns of requests: monotone piecewise-linear maps, to the bits of data/column_map.py.
 
 What a request of one kind of user needs is one array, because each array of a call costs as much as scoring a hundred
-candidates. `plan` (1 + n + m, 1 + 4 K) has
+candidates. `plan`, of one dimension, has
 
-- in row 0 the number n of calibrated columns;
-- a row for each of these: its row among the columns; its map, or -1 if that depends on the item; and then the row of
-  `of_item` that has the map of every item, in the last column that of unknown items;
-- the m maps, numbered by their rows of `plan`: the value at the first knot, then K knots, K widths, and for each of the
-  K pieces the value at its knot and its slope. Maps with fewer pieces end with pieces of width 0, which add 0.
+- the number n of calibrated columns, and the number of pieces of a map, a multiple of 4;
+- for each of the n: its row among the columns; where its knots begin; where the user's map begins, and the row of
+  `of_item` with the place of the map of every class of items if the map depends on the item, else -1;
+- the knots of each column: where each piece begins, infinite for pieces that it does not have, then its last knot;
+- the maps, one after the other: for each piece the value at its knot, then its slope.
 
-A value that is not finite stays so (NaN), for the checks of the scores.
+A value that is not finite becomes NaN, for the checks of the scores.
 
-The value at a knot is the sum of the pieces below it, in the order of the specification. A value beyond a piece adds
-its whole width, to the bit, because differences are monotone under rounding; a value below adds 0. So one piece alone
-gives the bits of all. That is what maps by item do: all maps of a column have the same knots, so the pieces are found
-for all candidates at once, and each candidate reads two neighbors of its own map. With one map for all candidates there
-is nothing to look up, and adding all pieces takes no longer than choosing one.
+The specification adds all pieces up, in order. A value beyond a piece adds its whole width, to the bit, because
+differences are monotone under rounding, and a value below adds 0. So the last piece that begins at or below the value
+gives the bits of all, if `starts` of column_map.py is the value at its knot. Values are compared with four knots in one
+loop, which the compiler makes vectors of.
 """
 
 from __future__ import annotations
@@ -25,30 +24,45 @@ import numpy as np
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.kernels.serve.checked import Bits, checked_best, checked_scores
-from oasis_alloc.kernels.serve.score import best
+from oasis_alloc.kernels.serve.score import best_of, score_some
 from oasis_alloc.kernels.serve.slate_args import Counts, Floats, Ints
+
+_BLOCK = 256  # candidates that are calibrated and scored together: the classes of their items stay in the cache
+
+
+@jit(inline=True, allocates=False)
+def _within(g: float, low: float, high: float) -> float:
+    """NaN stays so."""
+    c = low if g < low else g
+    return high if c > high else c
 
 
 @jit(allocates=False)
-def piecewise(first: int, last: int, v: Floats, one: Floats, out: Floats) -> None:
-    """Write the values of one map at v[first:last] into out[first:last]; not in place. `first` is no literal."""
-    n = np.uint64(last - first)
-    n_pieces = (one.size - 1) // 4
+def piecewise(first: int, last: int, v: Floats, plan: Floats, knots: int, at: int, out: Floats) -> None:
+    """Write the values at v[first:last] of the map that begins at plan[at] into out[first:last]; not in place.
+
+    `first` is no literal, here and below.
+    """
+    n, n_pieces = np.uint64(last - first), int(plan[1])
     given, s = v[first:last], out[first:last]
-    low, knot, width, slope = one[0], one[1], one[1 + n_pieces], one[2 + 2 * n_pieces]
-    for i in range(n):
-        d = given[i] - knot
-        d = d if d > 0.0 else 0.0
-        d = d if d < width else width
-        s[i] = (low + (given[i] - given[i])) + slope * d
-    for k in range(2, 1 + n_pieces):
-        knot, width, slope = one[k], one[n_pieces + k], one[2 * n_pieces + 2 * k]
-        if width > 0.0:
-            for i in range(n):
-                d = given[i] - knot
-                d = d if d > 0.0 else 0.0
-                d = d if d < width else width
-                s[i] = s[i] + slope * d
+    low, high = plan[knots], plan[knots + n_pieces]
+    for k in range(0, n_pieces, 4):
+        x0, x1, x2, x3 = plan[knots + k], plan[knots + k + 1], plan[knots + k + 2], plan[knots + k + 3]
+        one = plan[at + 2 * k : at + 2 * k + 8]
+        y0, y1, y2, y3, b0, b1, b2, b3 = one[0], one[2], one[4], one[6], one[1], one[3], one[5], one[7]
+        if not x0 < np.inf:
+            break
+        for i in range(n):
+            g = given[i]
+            x, y, b = x0, y0, b0
+            if g >= x1:
+                x, y, b = x1, y1, b1
+            if g >= x2:
+                x, y, b = x2, y2, b2
+            if g >= x3:
+                x, y, b = x3, y3, b3
+            t = (y + (g - g)) + b * (_within(g, low, high) - x)
+            s[i] = t if k == 0 or g >= x0 else s[i]
 
 
 @jit(inline=True, allocates=False)
@@ -62,41 +76,38 @@ def _copy(first: int, last: int, v: Floats, out: Floats) -> None:
 
 @jit(allocates=False)
 def piecewise_by_item(
-    first: int, last: int, items: Ints, v: Floats, maps: Floats, map_of: Counts, out: Floats
+    first: int, last: int, items: Ints, v: Floats, plan: Floats, knots: int, class_of: Counts, map_of: Counts,
+    out: Floats,
 ) -> None:  # fmt: skip
-    """The same where every candidate has the map of its item; all have the knots of the map of unseen items."""
-    n = np.uint64(last - first)
-    n_pieces = (maps.shape[1] - 1) // 4
-    unseen = np.uint64(map_of.size - 1)
-    shared = maps[map_of[unseen]]
+    """The same where every candidate has the map of its item's class, which begins at plan[map_of[class]]."""
+    n, n_pieces = np.uint64(last - first), int(plan[1])
+    unseen, one = np.uint64(class_of.size - 1), np.uint64(1)
     given, item, s = v[first:last], items[first:last], out[first:last]
+    for k in range(0, n_pieces, 4):  # twice the number of the piece
+        x0, x1, x2, x3 = plan[knots + k], plan[knots + k + 1], plan[knots + k + 2], plan[knots + k + 3]
+        if not x0 < np.inf:
+            break
+        for i in range(n):
+            g = given[i]
+            t = (0.0 if k == 0 else s[i]) + (2.0 if k > 0 and g >= x0 else 0.0)
+            s[i] = (t + (2.0 if g >= x1 else 0.0)) + ((2.0 if g >= x2 else 0.0) + (2.0 if g >= x3 else 0.0))
+    begins = plan[knots : knots + n_pieces]
+    low, high = plan[knots], plan[knots + n_pieces]
     for i in range(n):
-        s[i] = 0.0
-    for k in range(2, 1 + n_pieces):
-        knot = shared[k]
-        if shared[n_pieces + k] > 0.0:
-            for i in range(n):
-                s[i] = s[i] + (1.0 if given[i] >= knot else 0.0)
-    knots, widths = shared[1 : 1 + n_pieces], shared[1 + n_pieces : 1 + 2 * n_pieces]
-    values, slopes = maps[:, 1 + 2 * n_pieces :], maps[:, 2 + 2 * n_pieces :]
-    for i in range(n):
-        piece = np.uint64(np.int64(s[i]))  # signed ones are checked for being negative wherever they are used
-        d = given[i] - knots[piece]
-        d = d if d > 0.0 else 0.0
-        d = d if d < widths[piece] else widths[piece]
-        one, at = map_of[min(np.uint64(item[i]), unseen)], piece + piece
-        s[i] = (values[one, at] + (given[i] - given[i])) + slopes[one, at] * d
+        g, double = given[i], np.uint64(np.int64(s[i]))  # signed numbers are checked for being negative at each use
+        at = np.uint64(map_of[class_of[min(np.uint64(item[i]), unseen)]]) + double
+        s[i] = (plan[at] + (g - g)) + plan[at + one] * (_within(g, low, high) - begins[double >> one])
 
 
 @jit(allocates=False)
 def _map_column(
     c: int, first: int, last: int, items: Ints, given: Floats, plan: Floats, of_item: Counts, out: Floats
 ) -> None:  # fmt: skip
-    one = int(plan[c, 1])
-    if one >= 0:
-        piecewise(first, last, given, plan[one], out)
+    knots, place = int(plan[3 + 4 * c]), int(plan[5 + 4 * c])
+    if place < 0:
+        piecewise(first, last, given, plan, knots, int(plan[4 + 4 * c]), out)
     else:
-        piecewise_by_item(first, last, items, given, plan, of_item[int(plan[c, 2])], out)
+        piecewise_by_item(first, last, items, given, plan, knots, of_item[0], of_item[place], out)
 
 
 @jit(allocates=False)
@@ -104,15 +115,15 @@ def calibrate(
     first: int, last: int, items: Ints, given: Floats, n_columns: int, plan: Floats, of_item: Counts, out: Floats
 ) -> None:
     """Write the first `n_columns` columns of candidates first <= i < last into out, calibrated where the plan says."""
-    n = int(plan[0, 0])
+    n = int(plan[0])
     for row in range(n_columns):
         is_mapped = False
-        for c in range(1, 1 + n):
-            is_mapped |= int(plan[c, 0]) == row
+        for c in range(n):
+            is_mapped |= int(plan[2 + 4 * c]) == row
         if not is_mapped:
             _copy(first, last, given[row], out[row])
-    for c in range(1, 1 + n):
-        row = int(plan[c, 0])
+    for c in range(n):
+        row = int(plan[2 + 4 * c])
         if row < n_columns:
             _map_column(c, first, last, items, given[row], plan, of_item, out[row])
 
@@ -122,8 +133,8 @@ def calibrate_in_place(n: int, items: Ints, columns: Floats, plan: Floats, of_it
     """Calibrate the columns of buffers whose last row is for scores; it holds one column meanwhile."""
     end = columns.shape[0] - 1
     room = columns[end]
-    for c in range(1, 1 + int(plan[0, 0])):
-        row = int(plan[c, 0])
+    for c in range(int(plan[0])):
+        row = int(plan[2 + 4 * c])
         if row < end:
             _map_column(c, not_literal(0), n, items, columns[row], plan, of_item, room)
             _copy(not_literal(0), n, room, columns[row])
@@ -150,24 +161,37 @@ def calibrated_best(
 
 
 @jit(allocates=False)
+def score_calibrated(
+    n: int, items: Ints, both: Floats, blend: Floats, of_item: Counts, table: Floats, scores: Floats, plan: Floats
+) -> None:
+    """As `score`, of columns that are calibrated from the first block of `both` (2, n_columns, ...) into the second."""
+    given, values = both[0], both[1]
+    for first in range(0, n, _BLOCK):
+        last = min(first + _BLOCK, n)
+        calibrate(first, last, items, given, given.shape[0], plan, of_item, values)
+        score_some(first, last, items, values, blend, of_item, table, scores)
+
+
+@jit(allocates=False)
 def best_calibrated(
     n: int, items: Ints, both: Floats, blend: Floats, of_item: Counts, table: Floats, k: int, min_size: int,
     floor: float, scores: Floats, out: Ints, plan: Floats,
 ) -> int:  # fmt: skip
-    """As `best`, of columns that are calibrated from the first block of `both` (2, n_columns, ...) into the second."""
-    given, values = both[0], both[1]
-    calibrate(not_literal(0), n, items, given, given.shape[0], plan, of_item, values)
-    return best(n, items, values, blend, of_item, table, k, min_size, floor, scores, out)
+    """As `best`, of columns that are calibrated from the first block of `both` into the second."""
+    score_calibrated(n, items, both, blend, of_item, table, scores, plan)
+    return best_of(n, items, of_item, k, min_size, floor, scores, out)
 
 
 @jit(allocates=False)
 def calibrate_users(
-    kind: Ints, indptr: Ints, items: Ints, column: Floats, which: Ints, maps: Floats, map_of: Counts, out: Floats
-) -> None:
-    """One column of a batch: `which` (n_kinds,) is the map of each kind of user, -1 if that is the item's."""
+    kind: Ints, indptr: Ints, items: Ints, column: Floats, c: int, which: Ints, plan: Floats, of_item: Counts,
+    out: Floats,
+) -> None:  # fmt: skip
+    """Calibrated column c of a batch: `which` (n_kinds,) is where the map of each kind of user begins in `plan`."""
+    knots, place = int(plan[3 + 4 * c]), int(plan[5 + 4 * c])
     for u in range(indptr.size - 1):
-        one = which[kind[u]]
-        if one >= 0:
-            piecewise(indptr[u], indptr[u + 1], column, maps[one], out)
+        first, last = indptr[u], indptr[u + 1]
+        if place < 0:
+            piecewise(first, last, column, plan, knots, which[kind[u]], out)
         else:
-            piecewise_by_item(indptr[u], indptr[u + 1], items, column, maps, map_of, out)
+            piecewise_by_item(first, last, items, column, plan, knots, of_item[0], of_item[place], out)

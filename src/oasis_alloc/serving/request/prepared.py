@@ -41,6 +41,7 @@ class Prepared(Remade):
         "_plain",
         "_rules",
         "_score",
+        "_score_calibrated",
         "_to_keep",
         "columns",
         "items",
@@ -61,6 +62,7 @@ class Prepared(Remade):
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score = serve.best, serve.score
         self._calibrate, self._best_calibrated = calibrate.calibrate, calibrate.best_calibrated
+        self._score_calibrated = calibrate.score_calibrated
         self._pick, self._keep = select_one.pick_one, select_one.keep_one
         self._pick_scored, self._keep_scored = select_one.pick_scored, select_one.keep_scored
         costs, caps, _ = selector.category_costs(k)
@@ -89,8 +91,12 @@ class Prepared(Remade):
         """Write the priced scores of the first n candidates into `scores`."""
         if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
-        self._map(n, user)
-        self._score(n, self.items, self.values, self._blend, self._of_item, user.table, self.scores)
+        if len(self._both) > 1:
+            self._score_calibrated(
+                n, self.items, self._both, self._blend, self._of_item, user.table, self.scores, user.plan
+            )
+        else:
+            self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
 
     def select(self, n: int, user: User) -> int:
         """Write the slate of the first n candidates into `positions` (and scores); return its length."""

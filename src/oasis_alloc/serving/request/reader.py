@@ -22,7 +22,7 @@ from oasis_alloc.serving.lookup import Lookup, Numbers, listed, warn
 from oasis_alloc.serving.schema import known_keys, nearest, shown
 from oasis_alloc.serving.tally import Tally
 
-_NO_PLAN = np.zeros((1, 4))
+_NO_PLAN = np.zeros(2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -114,8 +114,8 @@ def _calibrating(
     """Calls of what policies with calibrated columns run besides."""
     from oasis_alloc.kernels.serve import calibrate
 
-    columns, plan, blend = np.zeros((2, 1)), np.zeros((1, 5)), np.zeros(1)
-    prices, pointers, kind = (blend, of_item, table), np.zeros(2, np.int64), np.zeros(1, np.int64)
+    columns, plan, blend = np.zeros((2, 1)), np.zeros(2), np.zeros(1)
+    prices, kind = (blend, of_item, table), np.zeros(1, np.int64)
     checked = (1, items, columns)
     return [
         ("calibrate", calibrate.calibrate, (0, 1, items, columns, 1, plan, of_item, columns.copy())),
@@ -126,7 +126,11 @@ def _calibrating(
             (1, items, np.zeros((2, 1, 1)), *prices, 1, 0, 0.0, scores, out, plan),
         ),
         (
+            "score_calibrated", calibrate.score_calibrated,
+            (1, items, np.zeros((2, 1, 1)), *prices, scores, plan),
+        ),
+        (
             "calibrate_users", calibrate.calibrate_users,
-            (kind, pointers, items, scores, kind, plan, np.zeros(1, np.uint32), scores.copy()),
+            (kind, kind, items, scores, 0, kind, np.zeros(6), of_item, scores.copy()),
         ),
     ]  # fmt: skip

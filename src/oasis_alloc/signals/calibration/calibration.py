@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from oasis_alloc.data.column_map import FORMAT, MAX_KNOTS, ColumnMap, frozen, re
 from oasis_alloc.data.row_labels import in_one_order_by
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
-from oasis_alloc.signals.calibration.fitting import knots_of, shrunk, steps_of
+from oasis_alloc.signals.calibration.fitting import Rows, knots_of, shrunk
 from oasis_alloc.signals.outcomes import numbers, outcomes_of, segments_of, share, weights_of
 
 if TYPE_CHECKING:
@@ -92,7 +91,8 @@ class Calibration(ColumnMap):
             data how much the segments differ (DerSimonian and Laird, 1986): segments that differ by no more than
             noise get the pooled map.
         confidence
-            Of the intervals, in (0, 1). They are pointwise, from the sandwich covariance of the least squares.
+            Of the intervals, in (0, 1). They are pointwise, come from rows that did not choose the knots, and hold for
+            rare outcomes (`signals/calibration/map_interval.py`).
 
         Returns
         -------
@@ -118,14 +118,11 @@ class Calibration(ColumnMap):
         if shrinkage is not None and (pseudo is None or not 0 <= pseudo < np.inf):
             raise InputError(f"shrinkage={shown(shrinkage)}: expected a number of rows >= 0, or None to estimate it.")
         key, labels, index = segments_of(by, x.size)
-        at = knots_of(x, steps_of(x, y, w), w, most)
-        maps = shrunk(at, x, y, w, index, len(labels), pseudo)
-        half = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(maps.variance)
-        values = np.clip(maps.y, 0.0, 1.0)
-        made = cls(
-            frozen(at), frozen(values), key, labels, frozen(np.clip(values - half, 0.0, 1.0)),
-            frozen(np.clip(values + half, 0.0, 1.0)), frozen(maps.weight), maps.rows, level,
-        )  # fmt: skip
+        given = Rows(x, y, w, index)
+        at, judges = knots_of(given, most)
+        maps = shrunk(at, given, judges, len(labels), pseudo, level)
+        values, low, high = (frozen(np.clip(part, 0.0, 1.0)) for part in (maps.y, maps.low, maps.high))
+        made = cls(frozen(at), values, key, labels, low, high, frozen(maps.weight), maps.rows, level)
         made.checked()
         return made
 

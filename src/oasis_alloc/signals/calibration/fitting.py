@@ -6,27 +6,48 @@
    (`scipy.optimize.nnls`), so the mean of the calibrated scores is the mean of the outcomes.
 4. A label's own map and the pooled one are averaged with the weight tau^2 / (tau^2 + its sampling variance): tau^2
    is the variance between labels beyond noise (DerSimonian and Laird, Controlled Clinical Trials 7, 1986).
+
+Knots are where the outcomes rise most, noise included, so intervals from the same rows are too short: with five knots
+on a line, those of 95 % contained the truth in 86 % of 600 logs. So the scores are cut into stretches. Every other one
+chooses knots, and the rest gives the intervals (map_interval.py); the values come from all rows.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import nnls
 
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError, require
+from oasis_alloc.signals.calibration.map_interval import map_interval, sums_of
 
 _CELLS = 256  # quantiles of the scores among which knots are chosen
+_STRETCHES = 64  # of the scores, with equal weights: every other one chooses knots
+_FLOOR = 1e-3  # of an outcome: the least that all rows are expected to have, so that its weight is known
 _RIDGE = 1e-9  # of the largest diagonal entry: knots without rows near them keep a finite variance
 
 
+class Rows(NamedTuple):
+    """What is fitted: (n,) each; `label` is the number of each row's label, -1 without one."""
+
+    scores: Floats
+    outcomes: Floats
+    weights: Floats
+    label: Ints
+
+    def of(self, rows: npt.NDArray[Any]) -> Rows:
+        """Some of them."""
+        return Rows(*(part[rows] for part in self))
+
+
 class Fitted(NamedTuple):
-    """Values at the knots, and their covariance."""
+    """Values at the knots, and how much of each outcome is in them without the monotone order."""
 
     y: Floats  # (k,)
-    covariance: Floats  # (k, k)
+    smoother: Floats  # (k, n)
 
 
 def steps_of(scores: Floats, outcomes: Floats, weights: Floats) -> Floats:
@@ -36,30 +57,59 @@ def steps_of(scores: Floats, outcomes: Floats, weights: Floats) -> Floats:
     return np.asarray(fitted, np.float64)
 
 
-def knots_of(scores: Floats, steps: Floats, weights: Floats, n_knots: int) -> Floats:
-    """(k,) at most `n_knots` ascending knots, the smallest and the largest score among them."""
+def knots_of(given: Rows, n_knots: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(at most `n_knots` ascending knots, the rows that had no part in choosing them).
+
+    The smallest and the largest score are always knots. If all scores can be knots, nothing is chosen.
+    """
+    require("sklearn.isotonic", "signals")  # also where nothing is chosen: no data should hide that it is missing
+    x, inverse = np.unique(given.scores, return_inverse=True)
+    if x.size < 2:
+        raise InputError(f"scores: all {given.scores.size:,} rows are {x[0]:g}; expected scores that differ.")
+    everything = np.ones(given.scores.size, np.bool_)
+    if x.size <= n_knots and _are_apart(x):
+        return x, everything
+    mass = np.bincount(inverse, given.weights)
+    stretch = np.floor((np.cumsum(mass) - mass / 2) / mass.sum() * _STRETCHES).astype(np.int64)
+    judges = (stretch % 2 == 1)[inverse]
+    enough = all(np.unique(given.scores[part]).size > n_knots for part in (judges, ~judges))
+    chooser = given.of(~judges) if enough else given
+    knots = _chosen(chooser.scores, steps_of(*chooser[:3]), chooser.weights, n_knots)
+    knots[0], knots[-1] = x[0], x[-1]
+    return knots, judges if enough else everything
+
+
+def _chosen(scores: Floats, steps: Floats, weights: Floats, n_knots: int) -> Floats:
+    """(k,) the knots between which pieces follow the steps best."""
     x, first, inverse = np.unique(scores, return_index=True, return_inverse=True)
     target, mass = steps[first], np.bincount(inverse, weights)  # equal scores are on one step
-    if x.size < 2:
-        raise InputError(f"scores: all {scores.size:,} rows are {x[0]:g}; expected scores that differ.")
     middle = np.cumsum(mass) - mass / 2
     cell = np.minimum((middle / mass.sum() * _CELLS).astype(np.int64), _CELLS - 1)
     total = np.asarray(np.bincount(cell, mass, _CELLS), np.float64)
     has = total > 0
     middle = np.bincount(cell, mass * x, _CELLS)[has] / total[has]
     level = np.bincount(cell, mass * target, _CELLS)[has] / total[has]
-    share = total[has]
+    cells = middle, level, total[has]
     chosen = np.array([x[0], x[-1]])
-    options = np.unique(middle)
+    best = _distance(chosen, *cells)
     while chosen.size < n_knots:
-        errors = []
-        for option in options:
-            tried = np.sort(np.append(chosen, option))
-            errors.append(_distance(tried, middle, level, share) if _are_apart(tried) else np.inf)
-        if not errors or min(errors) >= _distance(chosen, middle, level, share):
+        more, distance = _with_one_more(chosen, *cells)
+        if distance >= best:
             break
-        chosen = np.sort(np.append(chosen, options[int(np.argmin(errors))]))
+        chosen, best = more, distance
+    for knot in chosen[1:-1]:  # each was the best next to fewer others
+        chosen, _ = _with_one_more(chosen[chosen != knot], *cells)
     return chosen
+
+
+def _with_one_more(chosen: Floats, at: Floats, level: Floats, share: Floats) -> tuple[Floats, float]:
+    """The knots and the one that helps most, and the distance then; infinite if there is no place for one."""
+    found, least = chosen, np.inf
+    for option in np.unique(at):
+        tried = np.sort(np.append(chosen, option))
+        if _are_apart(tried) and (distance := _distance(tried, at, level, share)) < least:
+            found, least = tried, distance
+    return found, least
 
 
 def _are_apart(x: Floats) -> bool:
@@ -81,51 +131,85 @@ def rises_of(x: Floats, scores: Floats) -> Floats:
     return np.hstack([np.ones((scores.size, 1)), along])
 
 
-def least_squares(x: Floats, scores: Floats, outcomes: Floats, weights: Floats) -> Fitted:
-    """Monotone least squares between the knots, with the sandwich covariance of the fit without the monotone order."""
-    design = rises_of(x, scores)
-    gram = design.T @ (weights[:, None] * design)
+def least_squares(x: Floats, given: Rows) -> Fitted:
+    """Monotone least squares between the knots."""
+    design = rises_of(x, given.scores)
+    gram = design.T @ (given.weights[:, None] * design)
     gram[np.diag_indices_from(gram)] += _RIDGE * gram.diagonal().max()
     root = np.linalg.cholesky(gram).T  # |root @ r - b|^2 differs from the sum of squares by a constant
-    right = np.linalg.solve(root.T, design.T @ (weights * outcomes))
+    right = np.linalg.solve(root.T, design.T @ (given.weights * given.outcomes))
     rises, _ = nnls(root, right)
-    residual = weights * (outcomes - design @ rises)
-    scored = design * residual[:, None]
-    bread = np.linalg.inv(gram)
-    to_values = np.tril(np.ones((x.size, x.size)))
-    covariance = to_values @ (bread @ (scored.T @ scored) @ bread) @ to_values.T
-    return Fitted(np.cumsum(rises), covariance)
+    return Fitted(np.cumsum(rises), np.cumsum(np.linalg.solve(gram, (design * given.weights[:, None]).T), axis=0))
 
 
 class Shrunk(NamedTuple):
-    """Maps of all labels, row 0 the pooled one."""
+    """Maps of all labels with their intervals, row 0 the pooled one."""
 
     y: Floats  # (1 + n_labels, k)
-    variance: Floats  # (1 + n_labels, k)
+    low: Floats  # (1 + n_labels, k)
+    high: Floats  # (1 + n_labels, k)
     weight: Floats  # (1 + n_labels,) of a label's own map; 1 for the pooled one
     rows: Ints  # (1 + n_labels,) rows fitted
 
 
 def shrunk(
-    x: Floats, scores: Floats, outcomes: Floats, weights: Floats, index: Ints, n_labels: int, pseudo: float | None
+    x: Floats, given: Rows, judges: npt.NDArray[np.bool_], n_labels: int, pseudo: float | None, level: float
 ) -> Shrunk:
-    """The map of every label, averaged with the pooled one; `pseudo` rows of the pooled map replace the estimate."""
-    pooled = least_squares(x, scores, outcomes, weights)
-    error = outcomes - rises_of(x, scores) @ np.diff(pooled.y, prepend=0.0)
-    y, variance = np.tile(pooled.y, (1 + n_labels, 1)), np.tile(np.diag(pooled.covariance), (1 + n_labels, 1))
-    own, rows = np.ones(1 + n_labels), np.zeros(1 + n_labels, np.int64)
-    rows[0] = scores.size
-    parts = [np.flatnonzero(index == k) for k in range(n_labels)]
-    rows[1:] = [part.size for part in parts]
-    own[1:] = _weights(parts, error, weights) if pseudo is None else rows[1:] / np.maximum(rows[1:] + pseudo, 1e-300)
+    """The map of every label, averaged with the pooled one; `pseudo` rows of the pooled map replace the estimate.
+
+    `judges` are the rows that intervals come from.
+    """
+    pooled = least_squares(x, given).y
+    error = given.outcomes - _values(x, pooled, given)
+    parts = [np.flatnonzero(given.label == k) for k in range(n_labels)]
+    own, rows = np.ones(1 + n_labels), np.array([given.scores.size, *(part.size for part in parts)], np.int64)
+    if pseudo is None:
+        own[1:] = _weights(parts, error, given.weights)
+    else:
+        own[1:] = rows[1:] / np.maximum(rows[1:] + pseudo, 1e-300)
+    rest = given.of(judges)
+    judge = _Judge(x, rest, least_squares(x, rest), level)
+    y, ends = np.tile(pooled, (1 + n_labels, 1)), np.tile(np.stack(judge.interval()), (1 + n_labels, 1, 1))
     for k, part in enumerate(parts, 1):
-        if own[k] == 0.0 or part.size == 0:
-            own[k] = 0.0
-            continue
-        fit = least_squares(x, scores[part], outcomes[part], weights[part])
-        y[k] = own[k] * fit.y + (1.0 - own[k]) * pooled.y
-        variance[k] = own[k] * np.diag(fit.covariance) + (1.0 - own[k]) ** 2 * variance[0]
-    return Shrunk(np.maximum.accumulate(y, axis=1), np.maximum(variance, 0.0), own, rows)
+        if own[k] > 0.0:
+            y[k] = own[k] * least_squares(x, given.of(part)).y + (1.0 - own[k]) * pooled
+            ends[k] = judge.interval_of(k - 1, float(own[k]))
+    y = np.maximum.accumulate(y, axis=1)
+    return Shrunk(y, np.minimum(ends[:, 0], y), np.maximum(ends[:, 1], y), own, rows)
+
+
+class _Judge:
+    """Intervals of maps from rows that did not choose the knots."""
+
+    def __init__(self, x: Floats, rest: Rows, pooled: Fitted, level: float) -> None:
+        self.x, self.rest, self.pooled, self.level = x, rest, pooled, level
+        self.least = _FLOOR / rest.scores.size
+        self.sums = self._sums(rest, pooled)
+
+    def interval(self) -> tuple[Floats, Floats]:
+        """(low, high) of the pooled map."""
+        return map_interval(self.pooled.y.clip(0.0, 1.0), self.sums, self.level)
+
+    def interval_of(self, label: int, own: float) -> tuple[Floats, Floats]:
+        """(low, high) of a label's map, of which `own` is its own."""
+        mine = self.rest.label == label
+        if np.unique(self.rest.scores[mine]).size < 2:  # nothing is known of it
+            return np.zeros(self.x.size), np.ones(self.x.size)
+        rows, shared = self.rest.of(mine), self.pooled.smoother[:, mine]
+        alone, power = least_squares(self.x, rows), np.array([2.0, 2.0, 1.0, 1.0])[:, None]
+        mixed = Fitted(own * alone.y + (1.0 - own) * self.pooled.y, own * alone.smoother + (1.0 - own) * shared)
+        others = self.sums - self._sums(rows, Fitted(self.pooled.y, shared))
+        sums = self._sums(rows, mixed) + (1.0 - own) ** power * np.maximum(others, 0.0)
+        return map_interval(mixed.y.clip(0.0, 1.0), sums, self.level)
+
+    def _sums(self, rows: Rows, fit: Fitted) -> Floats:
+        expected = _values(self.x, fit.y, rows)
+        return sums_of(fit.smoother, rows.outcomes - expected, expected.clip(self.least, 1.0 - self.least))
+
+
+def _values(x: Floats, y: Floats, rows: Rows) -> Floats:
+    """(n,) what the map with these values at the knots gives each row."""
+    return np.asarray(rises_of(x, rows.scores) @ np.diff(y, prepend=0.0))
 
 
 def _weights(parts: list[Ints], error: Floats, weights: Floats) -> Floats:
