@@ -34,7 +34,7 @@ class Model(NamedTuple):
     curvature: Callable[[Floats], Floats]  # of slates, of a change of prices by row
 
 
-def coupled_direction(program: Program, model: Model, longest: float, settings: DualSettings) -> Floats:
+def coupled_direction(program: Program, model: Model, longest: Floats | float, settings: DualSettings) -> Floats:
     """About the least of the model over the domain of the prices, with no price much further than `longest`.
 
     Single prices keep within it. Of coupled ones, those that a separable model moves further are made stiffer.

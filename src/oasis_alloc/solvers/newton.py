@@ -21,6 +21,7 @@ from oasis_alloc.program.program import Conjugate, Program, RowBlock
 from oasis_alloc.solvers.coupled import Model, coupled_direction
 from oasis_alloc.solvers.losses import lost_by_curves, lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.settings import DualSettings
+from oasis_alloc.solvers.step_lengths import StepLengths
 
 _FLATTEST = 1e-200  # curvature below which a total does not move at all: its inverse is a number, and so are products
 
@@ -169,6 +170,13 @@ class SmoothedDual:
         lost = lost_by_supports(program, visit.prices, visit.totals)
         return lost <= self.settings.settled * lost_by_smoothing(program, visit)
 
+    def jumpy(self, point: Point) -> npt.NDArray[np.bool_]:
+        """By dual variable, whether its row has few pairs, and few that are fractional: its total moves by jumps."""
+        program, settings, visit = self.program, self.settings, point.visit
+        size = np.maximum(program.by_variable(visit.activity), np.abs(point.target_totals))
+        fractional = (point.gamma * visit.diagonal / program.row_scale**2)[program.row]
+        return (size <= settings.few_pairs) & (fractional <= settings.few_fractional)
+
     def share_of(self, point: Point, which: npt.NDArray[np.bool_]) -> float:
         """Maximum over functions of the share that some of the dual variables have in the sum of its totals."""
         if not which.any():
@@ -239,14 +247,15 @@ def minimize(
     are still on their way, although few totals may be off: the residual has to be smaller then.
     """
     settings = dual.settings
-    point, radius, cut, damping = start, settings.radius, False, 0.0
+    point, cut, damping = start, False, 0.0
+    lengths = StepLengths(dual.program, settings, dual.may_damp)
     for _ in range(max_steps):
         if callable(tolerance):
             if tolerance(point):
                 break
         elif dual.settled(point, settings.sure * tolerance if cut else tolerance):
             break
-        longest = radius * point.gamma
+        longest = lengths.longest(point.gamma)
         direction = trust_region_step(dual, newton_direction(dual, point, longest, damping), longest)
         direction = along_curve(dual, point, direction, longest)
         if not direction.any():
@@ -256,33 +265,34 @@ def minimize(
             break
         promised = float(point.gradient @ (new.z - point.z))
         if length < 1.0:
-            radius = max(length * radius, settings.min_radius)
+            lengths.shorten(length)
             damping = max(settings.damp * damping, settings.first_damp) if dual.may_damp else 0.0
         elif damping > 0.0 and new.dual - point.dual <= settings.well * promised:
             damping = damping / settings.damp if damping > settings.least_damp else 0.0
-            radius = min(2.0 * radius, settings.max_radius)
+            lengths.lengthen(settings.max_radius)
         elif new.dual - point.dual <= settings.agreed * promised:  # half of it if the model were exact
             # all of it along a line: the bonus of a group whose candidates are all shown already has far to go
             straight = dual.program.supports and new.dual - point.dual <= settings.straight * promised
-            radius = min(2.0 * radius, np.inf if straight else settings.max_radius)
-        cut = dual.share_of(new, np.abs(direction) >= settings.nearly * longest) >= settings.cut
+            lengths.lengthen(np.inf if straight else settings.max_radius)
+        far = np.abs(direction) >= settings.nearly * longest
+        jumps = far & dual.jumpy(point) & dual.jumpy(new)
+        lengths.learn(new.z - point.z, point.gradient, new.gradient, jumps)
+        cut = dual.share_of(new, far) >= settings.cut
         point = new
     return point
 
 
-def trust_region_step(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
-    """The direction, limited so that no price moves further than this.
+def trust_region_step(dual: SmoothedDual, direction: Floats, longest: Floats) -> Floats:
+    """The direction, limited so that no price moves further than its longest step.
 
     Beyond a few gamma other pairs are fractional, and the quadratic model is not valid. A single price is clipped; for
     the coupled prices of a support function, the whole direction is shortened: the others answer to theirs.
     """
-    shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
-    furthest = float(np.max(shared, initial=0.0))
-    scale = longest / furthest if furthest > longest else 1.0
-    return np.clip(scale * direction, -longest, longest)
+    shared = [np.abs(direction / longest)[block.variables].max() for block, _ in dual.program.supports]
+    return np.clip(direction / float(np.max(shared, initial=1.0)), -longest, longest)
 
 
-def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:
+def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: Floats) -> Floats:
     """The direction, with prices of curved functions set to those of the totals that it leads to.
 
     The step determines the new totals; along the tangent of a curve a price could leave its range on the way, or need
@@ -302,11 +312,13 @@ def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: fl
         price = block.function.price_at(totals) * unit
         moved = np.clip(price, program.lower[own], program.upper[own]) - point.z[own]
         moves = (curvature > 0.0) & (direction[own] != 0.0) & np.isfinite(moved)
-        out[own] = np.where(moves, np.clip(moved, -longest, longest), direction[own])
+        out[own] = np.where(moves, np.clip(moved, -longest[own], longest[own]), direction[own])
     return out
 
 
-def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf, damping: float = 0.0) -> Floats:
+def newton_direction(
+    dual: SmoothedDual, point: Point, longest: Floats | float = np.inf, damping: float = 0.0
+) -> Floats:
     """Approximate solution of (H + added) d = -g on the free variables; over their domain where prices are coupled."""
     program, visit = dual.program, dual.last_visit(point)
     diagonal, added = dual.metric(point)

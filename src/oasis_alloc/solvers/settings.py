@@ -87,6 +87,10 @@ class DualSettings:
     radius: float = 3.0  # longest first step of any price, in units of gamma
     min_radius: float = 0.1  # the least that it is shortened to
     max_radius: float = 12.0  # the most that it grows to
+    few_pairs: float = 25.0  # of a row up to which a price that is cut may get a longest step of its own ...
+    few_fractional: float = 10.0  # ... and of which no more are fractional
+    turned: tuple[float, float] = (0.1, 0.5)  # the least and most of its last step, where it went too far
+    same: float = 2.0  # the same where it did not go far enough
     nearly: float = 0.99  # share of the longest step from which the step of a price was cut
     cut: float = 0.03  # share of a function's totals whose prices were cut, from which they are still on their way
     sure: float = 0.1  # share of a residual's limit that will do after such a step
