@@ -205,6 +205,7 @@ class _Slates:
 
     def _solve(self, scores: Floats, classes: Ints, rules: Rules, gamma: float) -> Floats:
         from oasis_alloc.kernels.rules import ruled
+        from oasis_alloc.kernels.rules.rules import scratch
         from oasis_alloc.kernels.solve import jobs
         from oasis_alloc.kernels.solve.visit import Pairs
 
@@ -215,7 +216,8 @@ class _Slates:
         )  # fmt: skip
         x = np.zeros(n)
         point = jobs.Point(self._free, gamma, _UNKNOWN, np.zeros(1), np.zeros(1), jobs.no_further())
-        ruled.visit(ruled.ALLOCATE, jobs.Users(0, 1, 1), pairs, point, jobs.no_sums(), jobs.marks(x=x), rules)
+        made = scratch(0, 1, pairs.indptr, rules)
+        ruled.visit(ruled.ALLOCATE, jobs.Users(0, 1, 1), pairs, point, jobs.no_sums(), jobs.marks(x=x), rules, *made)
         return x
 
     def draw(self, x: Floats, classes: Ints, size: int, seed: int) -> Ints:
