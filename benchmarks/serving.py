@@ -227,8 +227,8 @@ def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
     """Prices and two of an artist, scored and picked by vectors, compared with pyversity, which has neither."""
     served = policy(rules=True, size=k)
     rng = np.random.default_rng(d)
-    centres = rng.normal(size=(50, d))
-    vectors = (centres[rng.integers(0, 50, _ITEMS)] + rng.normal(size=(_ITEMS, d))).astype(np.float32)
+    centers = rng.normal(size=(50, d))
+    vectors = (centers[rng.integers(0, 50, _ITEMS)] + rng.normal(size=(_ITEMS, d))).astype(np.float32)
     rules: dict[str, oa.MMR | oa.DPP] = {"mmr": oa.MMR(0.5), "dpp": oa.DPP(0.5)}
     rule, embeddings = rules[name], oa.Embeddings(vectors)
     (hot, items, relevance), user = filled(served, n, diversify=rule, embeddings=embeddings), served.user()

@@ -174,7 +174,7 @@ def _made(tensors: Tensors, about: Mapping[str, str]) -> Reproduction:
     for name, array in tensors.items():
         side, _, key = name.partition("/")
         if side in sides:
-            sides[side][key] = _labelled(array, labels.get(key))
+            sides[side][key] = _labeled(array, labels.get(key))
         elif side == "items-of":
             sides["items"][key] = _lists(array, tensors[f"items-in/{key}"], labels.get(key))
     candidates = Candidates.from_arrays(
@@ -245,7 +245,7 @@ def _codes(key: Any) -> npt.NDArray[np.int32]:
     return np.asarray(key.codes)
 
 
-def _labelled(codes: npt.NDArray[np.int32], labels: Any) -> Any:
+def _labeled(codes: npt.NDArray[np.int32], labels: Any) -> Any:
     """The attribute of a key: its codes, or the labels that they stand for."""
     if labels is None:
         return codes

@@ -11,7 +11,7 @@ import pytest
 from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ruled_statements import labelled
+from ruled_statements import labeled
 from strategies import Market
 from streamed import files, same
 
@@ -51,7 +51,7 @@ def with_persons(market: Market, persons: list[int], directory: str | None = Non
 
 @st.composite
 def personal(draw: st.DrawFn) -> tuple[Market, list[int]]:
-    market = draw(labelled(nested=False, max_users=9, max_items=7))
+    market = draw(labeled(nested=False, max_users=9, max_items=7))
     return market, draw(st.lists(st.integers(-1, 4), min_size=market.n_users, max_size=market.n_users))
 
 

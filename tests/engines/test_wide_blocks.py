@@ -43,6 +43,7 @@ SLATES = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("slate", SLATES)
 def test_blocks_and_types_do_not_change_a_bit(slate: str) -> None:
     """Blocks of one user, of some, and all converted once; columns in float32 and their equals in float64."""

@@ -13,7 +13,7 @@ from pairs import Data, call
 from ruled import DATA, FREE, SPECS, WHOLE, Users, best_whole, case, without_decrements
 
 from oasis_alloc.kernels.rules import curvature, ruled
-from oasis_alloc.kernels.rules.rules import Rules
+from oasis_alloc.kernels.rules.rules import Rules, scratch
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs, visit
 
@@ -81,7 +81,8 @@ def run(
             jobs.Point(data.price, gamma, slack, threshold, nu, further),
             jobs.Sums(load, square, kept, 1, outs[-1]),
         )
-        ruled.visit(job, jobs.Users(a, b, 1), data.pairs, point, sums, jobs.marks(**marks), rules)
+        made = scratch(a, b, data.pairs.indptr, rules)
+        ruled.visit(job, jobs.Users(a, b, 1), data.pairs, point, sums, jobs.marks(**marks), rules, *made)
     out = np.sum(outs, axis=0)
     return {"load": load, "square": square, "kept": kept, "out": out, "threshold": threshold, "nu": nu}
 
@@ -96,6 +97,7 @@ def priced(data: Data, price: Array) -> Data:
     return Data(data.pairs, price, data.n_classes)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("name", "data_name"), diagonal(WHOLE, list(DATA)))
 def test_the_best_whole_slate_is_the_best_slate(data_name: str, name: str) -> None:
     """Where rules nest: the linear programs of these tests, and the kernel, against all subsets."""
@@ -106,6 +108,7 @@ def test_the_best_whole_slate_is_the_best_slate(data_name: str, name: str) -> No
             assert best_whole(data, rules, u, mine, data.scores) == pytest.approx(each[u], abs=1e-9)
 
 
+@pytest.mark.few(3)
 @half_of_the_rules
 def test_the_bound_is_what_the_best_slates_are_worth(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
@@ -117,10 +120,11 @@ def test_the_bound_is_what_the_best_slates_are_worth(data_name: str, name: str) 
         assert run(ruled.VISIT, data, rules, gamma)["out"][visit.BOUND] >= best - 1e-9 * abs(best)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("name", "gamma", "data_name"), diagonal(list(SPECS), {"0.05": 0.05, "0.5": 0.5}, ["ties", "columns"], every=2)
 )
-def test_the_smoothed_slate_is_the_optimum_of_a_quadratic_programme(data_name: str, name: str, gamma: float) -> None:
+def test_the_smoothed_slate_is_the_optimum_of_a_quadratic_program(data_name: str, name: str, gamma: float) -> None:
     data, rules = case(data_name, name)
     value, x = users(data_name, name).smoothed(data.scores, gamma)
     got = run(ruled.VISIT, data, rules, gamma)
@@ -138,6 +142,7 @@ def test_the_smoothed_slate_is_the_optimum_of_a_quadratic_programme(data_name: s
     assert fractional <= got["out"][visit.FRACTIONAL] <= fractional + whole  # which are whole but for a rounding
 
 
+@pytest.mark.few(3)
 @every_rule_on_generic_data
 def test_totals_are_the_gradient_and_products_the_derivative_of_the_totals(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
@@ -176,6 +181,7 @@ def test_the_squares_are_the_diagonal_of_the_products(data_name: str, name: str)
     assert square == pytest.approx(got["square"], abs=1e-9)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "data_name", "slack"), diagonal(list(SPECS), GENERIC, {"0.2": 0.2, "0.0": 0.0}, every=3)
 )
@@ -235,6 +241,7 @@ def test_the_bound_of_decisions_is_that_of_a_visit(data_name: str, name: str) ->
     assert bound[0] - 0.5 >= best - 1e-9 * abs(best)
 
 
+@pytest.mark.few(3)
 @half_of_the_rules
 @pytest.mark.parametrize("width", [0.13, *(pytest.param(width, marks=pytest.mark.full) for width in (1e-6, 1.0))])
 def test_what_is_decided_is_part_of_a_best_slate(data_name: str, name: str, width: float) -> None:
@@ -295,6 +302,7 @@ def test_rules_that_do_not_bind_decide_as_the_plain_kernels_do(data_name: str, n
     assert same.mean() > 0.5
 
 
+@pytest.mark.few(3)
 def test_what_users_can_attain(name: str) -> None:
     """The most of a column in everyone's slate, whatever the prices; guards and decrements aside."""
     data, rules = case("columns", name)

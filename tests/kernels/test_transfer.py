@@ -178,7 +178,7 @@ def test_floors_are_not_scaled_down() -> None:
 
 @pytest.mark.few(1)
 @pytest.mark.parametrize("gap", [1e-2, 1e-3])
-def test_large_problems_end_without_a_linear_programme(gap: float, monkeypatch: pytest.MonkeyPatch, tuned: Any) -> None:
+def test_large_problems_end_without_a_linear_program(gap: float, monkeypatch: pytest.MonkeyPatch, tuned: Any) -> None:
     problem = market(4_000, 40)
     exact = oa.solve(problem, gap=1e-8)
     tuned(DUAL, large=0)

@@ -13,7 +13,7 @@ from oasis_alloc.kernels import _compiling, _jit
 from oasis_alloc.kernels.rules.stairs import level
 
 # makes the arrays of a call; curvature products and repairs are made once per chunk and where a rule is broken
-MAKE_ARRAYS = {"ruled.visit", "rules.scratch", "joint.solve_joint", "mend.mend", "mend.scale_down"}
+MAKE_ARRAYS = {"rules.scratch", "joint.solve_joint", "mend.mend", "mend.scale_down"}
 MAKE_ARRAYS |= {"curvature.curvature_product", "mend.fill_up"}
 
 

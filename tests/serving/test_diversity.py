@@ -27,8 +27,8 @@ def unit(vectors: Array) -> Array:
 def case(seed: int, n: int = 40, d: int = 24, clusters: int = 6) -> tuple[Array, Array]:
     """(unit rows, scores) of candidates in clusters."""
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(clusters, d))
-    return unit(centres[rng.integers(0, clusters, n)] + 0.7 * rng.normal(size=(n, d))), rng.uniform(-0.2, 1.0, n)
+    centers = rng.normal(size=(clusters, d))
+    return unit(centers[rng.integers(0, clusters, n)] + 0.7 * rng.normal(size=(n, d))), rng.uniform(-0.2, 1.0, n)
 
 
 @dataclass(frozen=True)

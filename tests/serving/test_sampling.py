@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -301,6 +302,27 @@ def test_what_a_request_says_counts_in_draws(name: str) -> None:
     assert len(served.sample(unseen, columns, 2, rng=3, exploration=RULE, **attributes).positions) <= 4
     assert served.sample([], {key: [] for key in columns}, rng=1, exploration=RULE).positions.size == 0
     assert served.sample(items, columns, k=0, rng=1, exploration=RULE).positions.size == 0
+
+
+@pytest.mark.parametrize("name", ["rules that nest", "rules that cross", "a share kept", "sizes by user"])
+def test_scratch_of_earlier_requests_changes_nothing(name: str) -> None:
+    """Longer and shorter requests one after the other, and of four threads at once: the bits are those of the first."""
+    served, cands = solved(name).policy(), solved(name).problem.candidates
+    rng = np.random.default_rng(2)
+
+    def found(policy_: oa.Policy, case: tuple[int, int]) -> list[float]:
+        items, columns = request(cands, case[0])
+        cut = {column: numbers[: case[1]] for column, numbers in columns.items()}
+        return policy_.propensities(items[: case[1]], cut, case[0], exploration=RULE).tolist()
+
+    cases = [(int(rng.integers(0, N_USERS)), int(n)) for n in rng.permutation([1, 2, 4, 5, 7, 8, 9, 9])]
+    first = [found(solved(name).policy(), case) for case in cases]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda case: found(served, case), cases * 8)) == first * 8
+    for kernel in served._sampler._own._rules.values():
+        for free in kernel.free.values():
+            assert len(free) <= 4
+            assert len({id(work.x) for _, (_, work) in free}) == len(free)
 
 
 @pytest.mark.few(2)

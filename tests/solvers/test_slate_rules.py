@@ -12,7 +12,7 @@ from feasibility import check_feasibility
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from oracle import optimum, rows_of, values
-from ruled_statements import labelled, ruled_problems
+from ruled_statements import labeled, ruled_problems
 from slate_oracle import counted, polytope, polytope_of
 from strategies import Case, Market
 
@@ -133,7 +133,7 @@ def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
 
 
 @settings(max_examples=examples(30))
-@given(market=labelled(nested=False), size=st.integers(1, 3), seed=st.integers(0, 2**20))
+@given(market=labeled(nested=False), size=st.integers(1, 3), seed=st.integers(0, 2**20))
 def test_slots_by_weight_are_slates_of_their_first_slots(market: Market, size: int, seed: int) -> None:
     """Assignments of items to slots are worth as much as the slates of k items that positions are made of."""
     rng = np.random.default_rng(seed)

@@ -314,7 +314,7 @@ def test_what_is_said_of_the_rules() -> None:
     assert "slates of up to 5, at most 1 of an artist and 2 of a genre" in " ".join(report.split())
 
 
-def labelled(**items: list[int]) -> oa.Problem:
+def labeled(**items: list[int]) -> oa.Problem:
     n = len(next(iter(items.values())))
     candidates = oa.Candidates.from_arrays([0, n], np.arange(n), {"r": np.linspace(1.0, 2.0, n)}, items=items)
     return oa.Problem(candidates, oa.total("r"), slate=oa.Slate(n, dict.fromkeys(items, 1)))
@@ -329,14 +329,14 @@ def chain(problem: oa.Problem) -> list[str]:
 
 def test_the_finer_key_need_not_have_more_categories() -> None:
     """A key that few items have lies within one that all have, though it has fewer categories."""
-    problem = labelled(artist=[0, 0, 1, 1], single=[-1, 7, -1, -1])
+    problem = labeled(artist=[0, 0, 1, 1], single=[-1, 7, -1, -1])
     assert chain(problem) == ["single", "artist"]
     assert oa.solve(problem).value == pytest.approx(1.0 + 1.0 / 3.0 + 2.0)
 
 
 def test_a_key_between_that_misses_items_hides_no_crossing() -> None:
     """a lies within (none of) b, and b within c, but a has items of two c."""
-    problem = labelled(a=[1, 1, 2, 3, 4], b=[-1, -1, 5, 6, 6], c=[8, 9, 9, 8, 8])
+    problem = labeled(a=[1, 1, 2, 3, 4], b=[-1, -1, 5, 6, 6], c=[8, 9, 9, 8, 8])
     assert len(chain(problem)) == 2
     assert oa.solve(problem).value == pytest.approx(2.0 + 1.5)
 

@@ -96,7 +96,7 @@ def inside(bound: BoundSupport, mu: Any) -> list[Any]:
 
 @pytest.mark.few(2)
 @every_support
-def test_the_projection_is_that_of_a_quadratic_programme(row: Row) -> None:
+def test_the_projection_is_that_of_a_quadratic_program(row: Row) -> None:
     import cvxpy as cp
 
     bound = bound_of(row)
@@ -125,7 +125,7 @@ def test_the_nearest_point_in_any_metric(bound: BoundSupport, seed: int, size: f
 
 @pytest.mark.few(2)
 @every_support
-def test_the_nearest_point_is_that_of_a_quadratic_programme(row: Row) -> None:
+def test_the_nearest_point_is_that_of_a_quadratic_program(row: Row) -> None:
     """One whose entries have curvatures and slopes of their own."""
     import cvxpy as cp
 

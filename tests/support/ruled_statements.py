@@ -15,7 +15,7 @@ MOODS = ["calm", "loud", "odd"]
 
 
 @st.composite
-def labelled(draw: st.DrawFn, nested: bool, **sizes: int) -> Market:
+def labeled(draw: st.DrawFn, nested: bool, **sizes: int) -> Market:
     """A market whose items have none, one or several moods; `nested`: artists lie within campaigns."""
     old = draw(markets(**sizes))
     labels = dict(old.labels)
@@ -68,7 +68,7 @@ def slates(draw: st.DrawFn, market: Market, nested: bool) -> oa.Slate:
 def ruled_problems(draw: st.DrawFn, feasible: bool = True, **sizes: int) -> Case:
     """A problem under rules; `feasible` as in strategies.problems."""
     nested = draw(st.booleans())
-    market = draw(labelled(nested, **sizes))
+    market = draw(labeled(nested, **sizes))
     slate = draw(slates(market, nested))
     supply = draw(st.lists(st.sampled_from([0.5, 1.0, 2.5]), min_size=market.n_users, max_size=market.n_users))
     weights = np.array(supply) if draw(st.booleans()) else None

@@ -126,17 +126,17 @@ def numbers_of(given: object, what: str, word: str) -> Numbers:
     """
     if (number := as_number(given)) is not None:
         return number
-    by_label = labelled(given, what, word)
+    by_label = labeled(given, what, word)
     if by_label is not None:
         return {label: _entry(value, f"{what}: the {word} of {label!r}") for label, value in by_label.items()}
     return _in_order(given, what, word)
 
 
-def labelled(given: object, what: str, word: str) -> dict[Any, Any] | None:
+def labeled(given: object, what: str, word: str) -> dict[Any, Any] | None:
     """Return numbers with labels as a dict by label; None for anything else. Raises `ProblemError` for tables.
 
     >>> import pandas as pd
-    >>> labelled(pd.Series([2.0, 1.0], index=["b", "a"]), "caps", "limit"), labelled([1, 2], "caps", "limit")
+    >>> labeled(pd.Series([2.0, 1.0], index=["b", "a"]), "caps", "limit"), labeled([1, 2], "caps", "limit")
     ({'b': 2.0, 'a': 1.0}, None)
     """
     if isinstance(given, Mapping):

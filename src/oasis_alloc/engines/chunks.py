@@ -23,6 +23,7 @@ from oasis_alloc.engines.surveyed import Surveyed
 from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
 from oasis_alloc.kernels.rules.further_prices import room_for
+from oasis_alloc.kernels.rules.rules import scratch
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
@@ -123,7 +124,8 @@ class Chunked(Surveyed):
             rules = rules._replace(guard=readonly(piece.guard.reshape(-1)))
         users = jobs.Users(piece.first, piece.last, stride)
         point, sums = self._point(tables, gamma), self._sums(piece.chunk)
-        ruled_kernels.visit(job, users, piece.pairs, point, sums, jobs.marks(**marks), rules)
+        made = scratch(piece.first, piece.last, piece.pairs.indptr, rules)
+        ruled_kernels.visit(job, users, piece.pairs, point, sums, jobs.marks(**marks), rules, *made)
 
     def _point(self, tables: Floats, gamma: float) -> jobs.Point:
         slack = min(self._slack, np.finfo(np.float64).max)

@@ -37,7 +37,7 @@ class Resolving:
         self._failed_solves = 0
 
     def remaining(self) -> dict[Any, tuple[float, float]]:
-        """{label: (floor, cap)} of what is left of every goal, for the next solve; ratios as they are."""
+        """{label: (floor, cap)} that remain of every goal, for the next solve; ratios as they are."""
         core = self._core
         with core.lock:
             delivered = core.delivered()

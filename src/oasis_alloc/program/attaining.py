@@ -83,6 +83,7 @@ def attained_in_files(
 def attain(users: tuple[int, int], pairs: Pairs, kernel: Rules, out: Floats, threads: int | None) -> None:
     """Write what some users attain of `pairs.value`; users are independent, so threads do not matter."""
     from oasis_alloc.kernels.rules import ruled
+    from oasis_alloc.kernels.rules.rules import scratch
     from oasis_alloc.kernels.solve import jobs
 
     none = np.empty(0)
@@ -90,7 +91,8 @@ def attain(users: tuple[int, int], pairs: Pairs, kernel: Rules, out: Floats, thr
 
     def job(first: int) -> None:
         some = jobs.Users(first, min(first + _BLOCK, users[1]), 1)
-        ruled.visit(ruled.ATTAIN, some, pairs, point, jobs.no_sums(), jobs.marks(x=out), kernel)
+        made = scratch(some.first, some.last, pairs.indptr, kernel)
+        ruled.visit(ruled.ATTAIN, some, pairs, point, jobs.no_sums(), jobs.marks(x=out), kernel, *made)
 
     each(range(*users, _BLOCK), job, threads)
 

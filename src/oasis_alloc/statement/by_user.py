@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.labels import all_same, is_none, same, shown
 from oasis_alloc.common.nearest import did_you_mean
-from oasis_alloc.data.by_group import as_number, labelled
+from oasis_alloc.data.by_group import as_number, labeled
 from oasis_alloc.errors import InputError, ProblemError
 
 _NAMED = 3  # maximum number of unknown ids in a message
@@ -44,7 +44,7 @@ def by_user(given: object, what: str) -> ByUser | None:
             f"{what.replace('...', repr(given))}: a text names a column of users; expected a whole number, or one "
             "number per user."
         )
-    found = labelled(given, what, "number per user")
+    found = labeled(given, what, "number per user")
     if found is not None and getattr(given, "name", None) is not None:
         return _Named(found, str(given.name))  # type: ignore[attr-defined]  # a Series
     return found

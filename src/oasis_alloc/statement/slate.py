@@ -14,7 +14,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
-from oasis_alloc.data.by_group import as_number, labelled, numbers_of
+from oasis_alloc.data.by_group import as_number, labeled, numbers_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.by_user import ByUser, by_user, per_user
 
@@ -220,7 +220,7 @@ def _article(word: str) -> str:
 
 
 def _named(rules: object, name: str, expected: str) -> Mapping[str, Any]:
-    named = None if isinstance(rules, str) else labelled(rules, f"Slate({name}=...)", "rule")
+    named = None if isinstance(rules, str) else labeled(rules, f"Slate({name}=...)", "rule")
     if named is None:
         raise ProblemError(f"Slate({name}={rules!r}): expected {{{expected}}}.")
     for key in named:
@@ -299,7 +299,7 @@ def _share(column: str, share: object) -> float:
 
 def _by_place(given: object, what: str, word: str) -> npt.NDArray[np.float64]:
     """Numbers by place, from the first: they have no labels, so a Series must be numbered from 0."""
-    found = labelled(given, what, word)
+    found = labeled(given, what, word)
     if found is not None and (isinstance(given, Mapping) or list(found) != list(range(len(found)))):
         raise ProblemError(
             f"{what}: {word}s are by place, from the first, not by label, and {type(given).__name__} has labels; "

@@ -78,7 +78,7 @@ def newton_many(
         place[free[k]] = k
         diagonal[k] = 0.0
     guard = place[n_more]
-    nodes = 0
+    nodes = n - n  # not 0: a literal would have _product compiled once more
     for i in range(n):
         if 0.0 < work.x[i] < 1.0:
             nodes = max(nodes, work.owner[i] + 1)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.curvature import add_runs, held_by
 from oasis_alloc.kernels.rules.further_prices import remember
-from oasis_alloc.kernels.rules.rules import Local, Rules, Work, scratch
+from oasis_alloc.kernels.rules.rules import Local, Rules, Work
 from oasis_alloc.kernels.rules.settle import Settled, settle
 from oasis_alloc.kernels.rules.stairs import smoothed_gain
 from oasis_alloc.kernels.solve.decide import score
@@ -30,7 +30,6 @@ _SLIGHT = 1e-9  # of a slot: what masses under several prices are known to (join
 _EVERYTHING = 1e300  # a slack that says that no threshold is known
 _N_BINS = 512
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
-_N_OUT = 9
 
 
 @jit(allocates=False)
@@ -124,7 +123,7 @@ def _mark(
     """Count a user's pairs by margin, or decide them."""
     per = _N_BINS / marks.widest
     a = pairs.indptr[u]
-    j = 0
+    j = settled.m - settled.m  # not 0: a literal would have _margin compiled once more
     for i in range(pairs.indptr[u + 1] - a):
         shown = False
         if j < settled.m and work.at[j] == i:
@@ -163,26 +162,19 @@ def _nth(s: Floats, n: int, size: int, top: Floats) -> float:
     return float(top[size - 1]) if size > 0 else 0.0
 
 
-@jit
-def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks: Marks, rules: Rules) -> None:
-    """Settle users at prices and do a job on each.
+@jit(allocates=False)
+def visit(
+    job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks: Marks, rules: Rules, local: Local, work: Work
+) -> None:
+    """Settle users at prices and do a job on each, in the scratch of rules.scratch.
 
     VISIT is visit.visit; every job starts at the thresholds and prices of guards of the last visit. ALLOCATE writes
     the slates of the prices that were visited last into marks.x. MARGINS and DECIDE are decide.margins and
     decide.decide, at a smoothing that is next to none. ATTAIN writes the most that users can have of pairs.value into
     marks.x, whatever the prices.
+
+    A kernel that made the scratch and called this one would hold all of it once more, and take as long to compile.
     """
-    local, work = scratch(users.first, users.last, pairs.indptr, rules)
-    before = sums.out if job == VISIT else np.zeros(_N_OUT)
-    _visit(job, users, pairs, point, sums, marks, rules, before, local, work)
-
-
-@jit(allocates=False)
-def _visit(
-    job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks: Marks, rules: Rules, before: Floats,
-    local: Local, work: Work,
-) -> None:  # fmt: skip
-    """As visit, whose arrays are here."""
     first, last, stride = users
     price, gamma, slack, threshold, nu, further = point
     n_extra = pairs.extra.shape[0]
@@ -191,15 +183,15 @@ def _visit(
     warm = job != ATTAIN and slack < _EVERYTHING
     base = pairs.indptr[first]
     capacity = sums.kept.cell.size
-    smoothed = before[_SMOOTHED]
-    bound = marks.bound[0] if job == DECIDE else before[_BOUND]
-    worth = before[_VALUE]
-    misses = int(before[_MISSES])
-    fractional = int(before[_FRACTIONAL])
-    curved = int(before[_CURVED])
-    n_kept = int(before[_KEPT])
-    n_users = int(before[_KEPT_USERS])
-    visited = int(before[_USERS])
+    smoothed = sums.out[_SMOOTHED] if job == VISIT else 0.0
+    bound = sums.out[_BOUND] if job == VISIT else (marks.bound[0] if job == DECIDE else 0.0)
+    worth = sums.out[_VALUE] if job == VISIT else 0.0
+    misses = int(sums.out[_MISSES]) if job == VISIT else 0
+    fractional = int(sums.out[_FRACTIONAL]) if job == VISIT else 0
+    curved = int(sums.out[_CURVED]) if job == VISIT else 0
+    n_kept = int(sums.out[_KEPT]) if job == VISIT else 0
+    n_users = int(sums.out[_KEPT_USERS]) if job == VISIT else 0
+    visited = int(sums.out[_USERS]) if job == VISIT else 0
     n_runs = sums.kept.runs[n_users] if n_users > 0 else 0
     n_held = sums.kept.vectors[n_users] if n_users > 0 else 0
     for u in range(first, last):

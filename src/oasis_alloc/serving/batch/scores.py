@@ -156,7 +156,7 @@ def _users(reader: RequestReader, users: object, n_users: int) -> Users:
     if users is None:
         return Users(np.full((1, len(data.user_keys)), -1, np.int32), np.zeros(n_users, np.int64), sizes, min_sizes)
     if (labels := by_name(users)) is not None:
-        return Users(*_labelled(reader, labels, n_users), sizes, min_sizes)
+        return Users(*_labeled(reader, labels, n_users), sizes, min_sizes)
     if isinstance(users, Sequence) and users and isinstance(users[0], User):
         return _known(reader, users, n_users)
     numbers = np.asarray(users)
@@ -173,7 +173,7 @@ def _users(reader: RequestReader, users: object, n_users: int) -> Users:
     return Users(data.segments, data.segment_of_user[numbers].astype(np.int64), sizes, min_sizes)
 
 
-def _labelled(
+def _labeled(
     reader: RequestReader, users: Mapping[Any, Any], n_users: int
 ) -> tuple[npt.NDArray[np.int32], Ints]:  # fmt: skip
     data, parts = reader.data, []

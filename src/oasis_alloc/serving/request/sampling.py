@@ -10,7 +10,8 @@ probability x (kernels/draw/sample.py, kernels/draw/rounding.py): x is the prope
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +25,7 @@ from oasis_alloc.serving.exploration import Exploration
 
 if TYPE_CHECKING:
     from oasis_alloc.kernels.draw.rounding import Slots
-    from oasis_alloc.kernels.rules.rules import Rules
+    from oasis_alloc.kernels.rules.rules import Local, Rules, Work
     from oasis_alloc.serving.formula import Membership
     from oasis_alloc.serving.request.reader import Request
     from oasis_alloc.serving.request.scorer import Asked
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _UNKNOWN = 1e301  # a slack that means: no threshold is known
 _EXACT = 1e-9  # smoothing, in units of a column, of slates that are only computed for their sum of the column
 _OUT_OF_REACH = 1e6  # times a score that is in a slate for sure: beyond it, digits of the other scores would be lost
+_SHORT = 1_000  # most candidates of a request whose scratch is used again, by as many threads as draw at once
 _KEPT = 8  # number of slate sizes with cached rule arrays: requests choose the size, and the arrays cover all items
 
 
@@ -117,6 +119,29 @@ class Sampler:
         return Sample(order, x[order])
 
 
+class _Kernel(NamedTuple):
+    """Rules of one user for the solver's kernels, and scratch of earlier requests, by whether they keep a share."""
+
+    rules: Rules
+    free: dict[bool, list[tuple[int, tuple[Local, Work]]]]
+
+    @contextmanager
+    def scratch(self, indptr: Ints) -> Iterator[tuple[Local, Work]]:
+        """Scratch that no other thread has; to make it takes 20 us, so that of short requests is used again."""
+        from oasis_alloc.kernels.rules.rules import scratch
+
+        free = self.free.setdefault(self.rules.target.size > 0, [])
+        try:
+            longest, made = free.pop()
+        except IndexError:
+            longest = -1
+        if longest < indptr[1]:
+            longest, made = int(indptr[1]), scratch(0, 1, indptr, self.rules)
+        yield made
+        if longest <= _SHORT:
+            free.append((longest, made))
+
+
 class _Slates:
     """The rules of slates over some classes, for fractional x."""
 
@@ -124,7 +149,7 @@ class _Slates:
         self.rule, self.keys = selector.data.slate, selector.keys
         self._free = np.zeros((1, 1, n_classes))  # no prices
         self._keys = {key: (*of_class[key], len(selector.data.item_keys[key].labels)) for key in self.keys}
-        self._rules: dict[tuple[int, bool], Rules] = {}
+        self._rules: dict[tuple[int, bool], _Kernel] = {}
         self._drawings: dict[int, Drawing] = {}
 
     def _systems(self, size: int, steps: bool) -> list[System]:
@@ -136,17 +161,17 @@ class _Slates:
             out.append(System(key, start, codes, max(1, n), steps_of_key))
         return out
 
-    def _kernel(self, size: int, steps: bool, min_size: int = 0) -> Rules:
+    def _kernel(self, size: int, steps: bool, min_size: int = 0) -> _Kernel:
         """The rules of one user in the form of the solver's kernels."""
         found = self._rules.get((size, steps))
         if found is None:
             systems, sizes = tuple(self._systems(size, steps)), np.array([size])
             rules = LoweredRules(sizes, np.zeros_like(sizes), np.ones(1), systems, chain_of(systems))
-            found = rules.kernel
+            found = _Kernel(rules.kernel, {})
             if len(self._rules) >= 2 * _KEPT:
                 self._rules.clear()
             self._rules[size, steps] = found
-        return found._replace(least=np.array([min_size])) if min_size else found
+        return _Kernel(found.rules._replace(least=np.array([min_size])), found.free) if min_size else found
 
     def smoothed(
         self, scores: Floats, classes: Ints, size: int, min_size: int, gamma: float, kept: Floats | None
@@ -163,13 +188,13 @@ class _Slates:
             min_size = min(min_size, int(filled.sum() + 1e-6))
         elif kept is None:
             scores = self._within_reach(scores, classes, size, gamma)
-        rules = self._kernel(size, True, min_size)
+        kernel = self._kernel(size, True, min_size)
         if kept is not None and self.rule.keep is not None:
             kept = kept / user_units(kept, np.array([0, kept.size]))[0]
             organic = kept @ self._solve(kept, classes, self._kernel(size, False, min_size), _EXACT)
             target = keep_target(np.array([organic]), self.rule.keep[1])
-            rules = rules._replace(guard=readonly(kept), target=target)
-        return self._solve(scores, classes, rules, gamma)
+            kernel = _Kernel(kernel.rules._replace(guard=readonly(kept), target=target), kernel.free)
+        return self._solve(scores, classes, kernel, gamma)
 
     def _within_reach(self, scores: Floats, classes: Ints, size: int, gamma: float) -> Floats:
         """Scores that lead to the same x, without numbers next to which the others are roundings.
@@ -203,7 +228,7 @@ class _Slates:
             return np.full(classes.size, size / max(classes.size, 1))
         return self._solve(np.ones(classes.size), classes, self._kernel(size, False), 1.0)
 
-    def _solve(self, scores: Floats, classes: Ints, rules: Rules, gamma: float) -> Floats:
+    def _solve(self, scores: Floats, classes: Ints, kernel: _Kernel, gamma: float) -> Floats:
         from oasis_alloc.kernels.rules import ruled
         from oasis_alloc.kernels.solve import jobs
         from oasis_alloc.kernels.solve.visit import Pairs
@@ -215,7 +240,9 @@ class _Slates:
         )  # fmt: skip
         x = np.zeros(n)
         point = jobs.Point(self._free, gamma, _UNKNOWN, np.zeros(1), np.zeros(1), jobs.no_further())
-        ruled.visit(ruled.ALLOCATE, jobs.Users(0, 1, 1), pairs, point, jobs.no_sums(), jobs.marks(x=x), rules)
+        with kernel.scratch(pairs.indptr) as made:
+            job, rules = (ruled.ALLOCATE, jobs.Users(0, 1, 1)), kernel.rules
+            ruled.visit(*job, pairs, point, jobs.no_sums(), jobs.marks(x=x), rules, *made)
         return x
 
     def draw(self, x: Floats, classes: Ints, size: int, seed: int) -> Ints:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import labelled, numbers_of
+from oasis_alloc.data.by_group import labeled, numbers_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, check_sizes
 from oasis_alloc.statement.functions.sorting import sorted_pieces
@@ -54,7 +54,7 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
     check_measure("gini_welfare", measure)
     if weights is None:
         return GiniWelfare(measure)
-    if labelled(weights, f"gini_welfare({measure}, ...)", "weight") is not None:
+    if labeled(weights, f"gini_welfare({measure}, ...)", "weight") is not None:
         raise ProblemError(
             f"gini_welfare({measure}, ...): weights are an array (n_groups,), the worst-off's first; they are by rank, "
             f"not by label, and {type(weights).__name__} has labels. From a pandas Series, pass to_numpy()."
