@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -218,8 +220,16 @@ def test_an_interrupted_replay_goes_on(policy: oa.Policy, requests: oa.Requests,
         assert {k: v for k, v in one.items() if k != timed} == pytest.approx(
             {k: v for k, v in other.items() if k != timed}, nan_ok=True
         )
+    assert again.campaigns("polars").equals(whole.campaigns("polars"), null_equal=True), "limits that are infinite, too"
+    whole.page(tmp_path / "whole.html")
+    oa.replay(requests, pacers, **how).page(tmp_path / "again.html")
+    untimed = [re.sub(r"<td>[0-9,]{6,}</td>", "", (tmp_path / name).read_text("utf-8")) for name in PAGES]
+    assert untimed[0] == untimed[1]
     with pytest.raises(oa.InputError, match="another replay"):
         oa.replay(requests, {"b": oa.Pacer(policy, plan())}, **how)
+
+
+PAGES = ("whole.html", "again.html")
 
 
 def test_frames_and_a_page(policy: oa.Policy, requests: oa.Requests, tmp_path: Path) -> None:
@@ -233,6 +243,20 @@ def test_frames_and_a_page(policy: oa.Policy, requests: oa.Requests, tmp_path: P
     assert "&lt;a&gt;" in text
     assert "<a>" not in text
     assert "delivery ratio" in str(done)
+    assert text.count("<table>") == 2
+    assert all(f"<td>{html.escape(goal['goal'])}</td>" in text for goal in done.goals)
+
+
+def test_a_page_says_when_goals_ran_out(policy: oa.Policy, requests: oa.Requests, tmp_path: Path) -> None:
+    """Also of goals that have no limit of the flight, and so no plan."""
+    hourly = oa.Plan("campaign", 0.0, END, caps={"c0": 3.0}, hourly={"c1": 9.0}, mode={"c0": "asap"})
+    done = oa.replay(requests, {"a": oa.Pacer(policy, hourly)}, hindsight=None)
+    done.page(tmp_path / "replay.html")
+    text = (tmp_path / "replay.html").read_text("utf-8")
+    assert 0.0 < done.rows[0]["exhaustion time"] == done.goals[0]["exhausted"] / END < 0.2
+    assert re.search(r"<td>3</td><td>1</td><td>1970-01-01 00:\d\d:\d\d</td>", text), "3 of 3, and when"
+    assert "nan" not in text
+    assert "inf" not in re.sub("infinite|information", "", text)
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,14 @@ def targets_of(world: World) -> Floats:
 
 
 def planned_at(world: World, at: Floats) -> Floats:
-    """(n_samples, n_goals) what was due at some times by the forecast and the mode."""
+    """(n_samples, n_goals) what was due at some times by the forecast and the mode; NaN where a flight has no limit."""
     forecast = Forecast(world.forecast, world.step, world.start)
-    out = np.zeros((at.size, len(world.plan.goals)))
+    out = np.full((at.size, len(world.plan.goals)), np.nan)
     target = targets_of(world)
     known: dict[tuple[float, float], list[float]] = {}
     for r, goal in enumerate(world.plan.goals):
+        if not math.isfinite(target[r]):
+            continue
         curve, flight = curve_of(goal.mode), (goal.start, goal.end)
         if flight not in known:
             known[flight] = [part(forecast, goal.start, t, goal.end, None) for t in at.tolist()]
@@ -73,6 +75,7 @@ def measured(trace: Trace, world: World, layout: Layout, best: Floats, hindsight
         "error against plan": float(np.sqrt(((really - planned) ** 2).mean())) if ratio.size else math.nan,
         "smoothness": float(np.sqrt(((steps - ideal) ** 2).mean(axis=0)).mean()) if steps.size else math.nan,
         "out before the last hour": int((trace.exhausted < world.end - min(3600.0, length / 24.0)).sum()),
+        "exhaustion time": (min(float(trace.exhausted.min(initial=math.inf)), world.end) - world.start) / length,
         "value": value,
         "relevance loss": float(1.0 - had.sum() / max(could.sum(), _SMALL)),
         "relevance loss of the worst 5 %": float(worst.mean()),

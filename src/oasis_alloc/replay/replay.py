@@ -28,6 +28,7 @@ from oasis_alloc.replay.scenario import Scenario, world_of
 from oasis_alloc.replay.stream import Layout
 
 _FORMAT = "oasis_alloc.replay"
+_UNLIMITED = {"floor": -math.inf, "cap": math.inf, "target": math.inf, "exhausted": math.inf}  # null in a file
 
 Contenders: TypeAlias = "Mapping[str, Policy | Pacer | tuple[Pacer, int]]"
 
@@ -178,7 +179,7 @@ class _Done:
                 f"replay(resume): {self._path} is of another replay; remove it, or pass what it was made with."
             )
         self.rows = [{k: math.nan if v is None else v for k, v in row.items()} for row in found["rows"]]
-        self.goals = found["goals"]
+        self.goals = [_goal_of(goal) for goal in found["goals"]]
 
     def has(self, scenario: str, seed: int) -> bool:
         """Whether a world is done."""
@@ -191,6 +192,12 @@ class _Done:
         if self._path is not None:
             said = {"format": _FORMAT, "call": self._call, "rows": self.rows, "goals": self.goals}
             write_at(self._path, json.dumps(jsonable(said)))
+
+
+def _goal_of(kept: dict[str, Any]) -> dict[str, Any]:
+    """A goal as it was before it was written: a file has null for what is no finite number."""
+    out = {name: _UNLIMITED.get(name) if value is None else value for name, value in kept.items()}
+    return out | {"planned": [math.nan if due is None else due for due in kept["planned"]]}
 
 
 def _checked(requests: object, contenders: object) -> list[Pacer]:
