@@ -14,7 +14,7 @@ import oasis_alloc as oa
 
 def test_slates_are_those_of_the_published_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     redis = pytest.importorskip("redis")
-    path = make_job(tmp_path, publish='redis = "env:RADIO_REDIS"\nredis_prefix = "radio"')
+    path = make_job(tmp_path, publish='redis = "env:RADIO_REDIS"\nredis_prefix = "radio"\nredis_grace = 5')
     monkeypatch.setenv("RADIO_REDIS", "redis://127.0.0.1:1/0")
     away = oa.run_job(path, run="monday")
     assert (away.status, away.exit_code) == ("not written", 5)
@@ -33,6 +33,7 @@ def test_slates_are_those_of_the_published_policy(tmp_path: Path, monkeypatch: p
         make_tables(tmp_path, day=1)
         assert oa.run_job(path, run="tuesday").status == "published"
         assert client.get("radio:live") != live
+        assert 0 <= client.ttl(f"radio:{live}:7") <= 5 or client.ttl(f"radio:{live}:7") == -2, "gone, or about to be"
 
 
 def test_a_password_does_not_belong_in_the_file(tmp_path: Path) -> None:

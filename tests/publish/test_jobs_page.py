@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from oasis_alloc.publish.jobs.entries import CHECKS, GATES
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.problem_file.entries import ENTRIES
+from oasis_alloc.publish.jobs.entries import CHECKS, GATES, JOB_ENTRIES
 from oasis_alloc.publish.jobs.findings import Finding
 from oasis_alloc.publish.jobs.job import read_job
 from oasis_alloc.publish.jobs.page import page_of
@@ -25,6 +32,26 @@ def test_the_page_has_every_check_and_gate() -> None:
     checks, gates = PAGE.read_text(encoding="utf-8").split("## Checks")[1].split("## Gates")
     assert set(re.findall(r"^\| `(\w+) = ", checks, re.MULTILINE)) == set(CHECKS)
     assert set(re.findall(r"^\| `(\w+) = ", gates, re.MULTILINE)) == set(GATES)
+
+
+@pytest.mark.parametrize(
+    ("call", "table", "prefix", "elsewhere"),
+    [
+        # what the file itself states, what the command line gives or shows, and what another table has
+        (oa.frontier, ENTRIES["frontier"], "", {"problem", "progress", "options"}),
+        (oa.Solution.policy, JOB_ENTRIES["policy"], "", {"self"}),
+        (oa.publish, JOB_ENTRIES["publish"], "", {"policy", "where", "reasons", "accepted"}),
+        (oa.Policy.to_redis, JOB_ENTRIES["publish"], "redis_", {"self", "candidates", "address"}),
+    ],
+)
+def test_what_a_call_takes_can_be_given_in_the_file(
+    call: Callable[..., Any], table: dict[str, Any], prefix: str, elsewhere: set[str]
+) -> None:
+    given = {name.removeprefix(prefix) for name in table if name.startswith(prefix)}
+    asked = set(inspect.signature(call).parameters) - elsewhere
+    assert asked <= given
+    if table is not JOB_ENTRIES["publish"]:
+        assert given == asked
 
 
 def test_the_title_of_a_run_is_its_own_whatever_tables_it_has() -> None:

@@ -62,6 +62,7 @@ JOB_ENTRIES: Tables = {
         "name": Entry(TEXT, "Names what is published."),
         "redis": Entry(TEXT, "Also writes the slates of all users to a Redis: its address, or env:NAME."),
         "redis_prefix": Entry(TEXT, "Of the keys there; by default oasis_alloc."),
+        "redis_grace": Entry(NUMBER, "Seconds for which slates of the version before stay there; by default 60."),
     },
     "mlflow": {
         "experiment": Entry(TEXT, "The experiment; by default the name of the file."),

@@ -190,16 +190,17 @@ class Steps:
         )
         text = f"version {version.version} of {table['directory']}"
         if "redis" in table:
-            text += f", {self._deliver(table['redis'], table.get('redis_prefix', 'oasis_alloc')):,} users in Redis"
+            given = {name: table[f"redis_{name}"] for name in ("prefix", "grace") if f"redis_{name}" in table}
+            text += f", {self._deliver(table['redis'], given):,} users in Redis"
         self._done("publish", "done", begun, text, version=version.to_dict())
         return version
 
-    def _deliver(self, address: str, prefix: str) -> int:
+    def _deliver(self, address: str, given: dict[str, Any]) -> int:
         """Write the slates of all users to Redis; repeated by a run that was interrupted here."""
         from oasis_alloc.policy import Policy
 
         policy = Policy.load(self.folder.file(POLICY))
-        return policy.to_redis(self._statement.problem.candidates, address, prefix=prefix)
+        return policy.to_redis(self._statement.problem.candidates, address, **given)
 
     def failed(self, step: str, error: BaseException) -> None:
         """Report a step that ended with an error."""
