@@ -75,16 +75,27 @@ def test_intervals_of_maps_cover_the_truth(
     assert low <= np.mean(inside) <= high, np.mean(inside)
 
 
-@pytest.mark.parametrize("repetitions", [10, pytest.param(1000, marks=pytest.mark.full)])
-def test_intervals_cover_where_knots_are_chosen_by_the_outcomes(repetitions: int) -> None:
-    """Knots are where outcomes happen to rise: intervals from the same rows contain the truth in 86 %."""
+@pytest.mark.parametrize(("rows", "bend", "repetitions"), [
+    (3000, 0.0, 10), pytest.param(3000, 0.0, 1000, marks=pytest.mark.full),
+    (3000, 0.6, 10), pytest.param(20_000, 0.6, 300, marks=pytest.mark.full),
+])  # fmt: skip
+def test_intervals_cover_where_knots_are_chosen_by_the_outcomes(rows: int, bend: float, repetitions: int) -> None:
+    """Knots are where outcomes happen to rise: intervals from the same rows contain a straight truth in 86 %.
+
+    Pieces between five knots are below a curve at their ends: with 20,000 rows, intervals of these pieces contain it in
+    82 %. The monotone order makes intervals a little longer than they need to be.
+    """
     inside = []
     for seed in range(repetitions):
         rng = np.random.default_rng(seed)
-        scores = rng.random(3000)
-        made = oa.Calibration.fit(scores, rng.random(3000) < 0.05 + 0.5 * scores)
-        inside += covered(made, 0.05 + 0.5 * made.x)
-    assert (0.93 if repetitions == 1000 else 0.8) <= np.mean(inside) <= (0.97 if repetitions == 1000 else 1.0)
+        scores = rng.random(rows)
+
+        def truth(s: np.ndarray) -> np.ndarray:
+            return np.asarray(0.05 + (0.6 - bend) * s + bend * s**2)
+
+        made = oa.Calibration.fit(scores, rng.random(rows) < truth(scores))
+        inside += covered(made, truth(made.x))
+    assert (0.93 if repetitions > 100 else 0.8) <= np.mean(inside) <= (0.985 if repetitions > 100 else 1.0)
 
 
 @pytest.mark.parametrize("repetitions", [20, pytest.param(1000, marks=pytest.mark.full)])

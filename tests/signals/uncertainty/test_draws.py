@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import oasis_alloc as oa
+from oasis_alloc.signals.uncertainty.seen_pairs import SeenPairs
 
 CANDS = oa.Candidates.from_arrays(
     [0, 2, 3], [0, 1, 1], {"r": [0.9, 0.5, 0.8]}, user_ids=["ann", "zoe"], item_ids=["x", "y"]
@@ -117,3 +118,15 @@ def test_what_is_wrong_is_named(name: str) -> None:
     make, message = WRONG[name]
     with pytest.raises(oa.InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_totals_of_shown_pairs_are_those_of_all_draws(dtype: type) -> None:
+    rng = np.random.default_rng(4)
+    drawn = rng.normal(size=(7, 3000)).astype(dtype)
+    seen = SeenPairs(drawn)
+    for size in (1, 900, 1200, 0, 3000):
+        pairs, weight = np.sort(rng.choice(3000, size, replace=False)), rng.random(size)
+        assert np.allclose(seen.totals(pairs, weight), drawn[:, pairs].astype(np.float64) @ weight, rtol=1e-12)
+    twice = np.array([5, 5, 2999])
+    assert np.allclose(seen.totals(twice, np.ones(3)), drawn[:, twice].astype(np.float64).sum(axis=1), rtol=1e-12)

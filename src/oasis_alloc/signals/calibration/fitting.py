@@ -168,8 +168,8 @@ def shrunk(
     else:
         own[1:] = rows[1:] / np.maximum(rows[1:] + pseudo, 1e-300)
     rest = given.of(judges)
-    judge = _Judge(x, rest, least_squares(x, rest), level)
-    y, ends = np.tile(pooled, (1 + n_labels, 1)), np.tile(np.stack(judge.interval()), (1 + n_labels, 1, 1))
+    judge = _Judge(x, rest, not judges.all(), level)
+    y, ends = np.tile(pooled, (1 + n_labels, 1)), np.tile(judge.interval(), (1 + n_labels, 1, 1))
     for k, part in enumerate(parts, 1):
         if own[k] > 0.0:
             y[k] = own[k] * least_squares(x, given.of(part)).y + (1.0 - own[k]) * pooled
@@ -179,28 +179,37 @@ def shrunk(
 
 
 class _Judge:
-    """Intervals of maps from rows that did not choose the knots."""
+    """Intervals of maps from rows that did not choose the knots.
 
-    def __init__(self, x: Floats, rest: Rows, pooled: Fitted, level: float) -> None:
-        self.x, self.rest, self.pooled, self.level = x, rest, pooled, level
+    Where knots were chosen, these maps have one more knot in the middle of each piece: between chosen knots the truth
+    may bend, and pieces of half the length are off at their ends by a quarter.
+    """
+
+    def __init__(self, x: Floats, rest: Rows, is_refined: bool, level: float) -> None:
+        self.x = np.sort(np.append(x, (x[1:] + x[:-1]) / 2)) if is_refined else x
+        self.step = 1 + is_refined
+        self.rest, self.pooled, self.level = rest, least_squares(self.x, rest), level
         self.least = _FLOOR / rest.scores.size
-        self.sums = self._sums(rest, pooled)
+        self.sums = self._sums(rest, self.pooled)
 
-    def interval(self) -> tuple[Floats, Floats]:
-        """(low, high) of the pooled map."""
-        return map_interval(self.pooled.y.clip(0.0, 1.0), self.sums, self.level)
+    def interval(self) -> Floats:
+        """(2, k) the ends of the pooled map's."""
+        return self._ends(self.pooled.y, self.sums)
 
-    def interval_of(self, label: int, own: float) -> tuple[Floats, Floats]:
-        """(low, high) of a label's map, of which `own` is its own."""
+    def interval_of(self, label: int, own: float) -> Floats:
+        """(2, k) the ends of a label's, whose map is its own by the share `own`."""
         mine = self.rest.label == label
         if np.unique(self.rest.scores[mine]).size < 2:  # nothing is known of it
-            return np.zeros(self.x.size), np.ones(self.x.size)
+            return np.tile([[0.0], [1.0]], self.x[:: self.step].size)
         rows, shared = self.rest.of(mine), self.pooled.smoother[:, mine]
         alone, power = least_squares(self.x, rows), np.array([2.0, 2.0, 1.0, 1.0])[:, None]
         mixed = Fitted(own * alone.y + (1.0 - own) * self.pooled.y, own * alone.smoother + (1.0 - own) * shared)
         others = self.sums - self._sums(rows, Fitted(self.pooled.y, shared))
         sums = self._sums(rows, mixed) + (1.0 - own) ** power * np.maximum(others, 0.0)
-        return map_interval(mixed.y.clip(0.0, 1.0), sums, self.level)
+        return self._ends(mixed.y, sums)
+
+    def _ends(self, y: Floats, sums: Floats) -> Floats:
+        return np.stack(map_interval(y.clip(0.0, 1.0), sums, self.level))[:, :: self.step]
 
     def _sums(self, rows: Rows, fit: Fitted) -> Floats:
         expected = _values(self.x, fit.y, rows)

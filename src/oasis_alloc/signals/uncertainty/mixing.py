@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.errors import SolverError
+from oasis_alloc.solvers.highs import solve_lp, without_banner
+from oasis_alloc.solvers.linear import LinearProgram
 
 
 def best_mixture(values: Floats, rest: Floats, cap: float) -> tuple[Floats, Floats]:
@@ -16,20 +18,21 @@ def best_mixture(values: Floats, rest: Floats, cap: float) -> tuple[Floats, Floa
     `values` (n_allocations, n_draws) and `rest` (n_allocations,) are what is uncertain of each, and what is not. The
     program is that of Rockafellar and Uryasev: maximize `t - cap sum u + rest @ shares`, with `u_s >= t - values_s`.
     """
-    from scipy.optimize import linprog
-
     n, draws = values.shape
     scale = _scale(values, rest)
     v, f = (values - values.mean()) / scale, (rest - rest.mean()) / scale
-    cost = np.concatenate([-f, [-1.0], np.full(draws, cap)])
     rows = np.hstack([-v.T, np.ones((draws, 1)), -np.eye(draws)])
-    total = np.concatenate([np.ones(n), np.zeros(1 + draws)])[None]
-    bounds = [(0.0, None)] * n + [(None, None)] + [(0.0, None)] * draws
-    found = linprog(cost, A_ub=rows, b_ub=np.zeros(draws), A_eq=total, b_eq=[1.0], bounds=bounds, method="highs")
-    if found.x is None:  # it is feasible and bounded
-        raise SolverError(f"HiGHS did not mix the allocations of {n} solves: {found.message}. Please report this.")
+    total = np.concatenate([np.ones(n), np.zeros(1 + draws)])
+    lower = np.zeros(n + 1 + draws)
+    lower[n] = -np.inf
+    matrix = csc_array(np.vstack([rows, total]))
+    upper, limits = np.full(lower.size, np.inf), np.append(np.zeros(draws), 1.0)
+    cost = np.concatenate([f, [1.0], np.full(draws, -cap)])
+    program = LinearProgram(cost, matrix, np.append(np.full(draws, -np.inf), 1.0), limits, lower, upper)
+    found = solve_lp(program)
+    assert found is not None  # there is no time limit
     shares = np.maximum(found.x[:n], 0.0)
-    return shares / shares.sum(), in_set(-found.ineqlin.marginals, cap)
+    return shares / shares.sum(), in_set(found.prices[:draws], cap)
 
 
 def nearest_weights(center: Floats, values: Floats, rest: Floats, level: float, cap: float) -> Floats | None:
@@ -65,8 +68,6 @@ def _scale(values: Floats, rest: Floats) -> float:
 def _quadratic(cost: Floats, matrix: Floats, lower: Floats, upper: Floats, cap: float) -> Floats | None:
     """The q in [0, cap]^n with the least `cost @ q + q @ q / 2` within the rows' limits, by HiGHS."""
     import highspy
-
-    from oasis_alloc.solvers.highs import without_banner
 
     library: Any = highspy
     n_rows, n = matrix.shape

@@ -18,15 +18,14 @@ import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
-from oasis_alloc.session import Session
 from oasis_alloc.signals.uncertainty.mixing import best_mixture, nearest_weights
 from oasis_alloc.signals.uncertainty.risks import least
 from oasis_alloc.signals.uncertainty.weighted import DrawnObjective
 from oasis_alloc.solution import Solution
+from oasis_alloc.solve import solve
 
 _LEVEL = 0.3  # of the way from value to bound, at which the next weights are looked for
 _INNER = 0.3  # gap of a solve, as a share of the gap that is left
-_FAR = 0.2  # change of the weights, summed, from which a solve starts from the beginning rather than from the last one
 _FIRST_GAP = 0.03
 _MAX_SOLVES = 100
 
@@ -71,12 +70,14 @@ def solve_draws(
     begun, cuts = time.perf_counter(), Cuts()
     weights = np.full(drawn.draws.number, 1.0 / drawn.draws.number)
     fixed = cap <= weights[0] * (1.0 + 1e-12)  # the mean: there are no other weights
-    session, inner, tried = Session(drawn.weighted(weights)), _FIRST_GAP, list[Floats]()
+    inner, tried = _FIRST_GAP, list[Floats]()
     if fixed:
         inner = gap
     for _ in range(_MAX_SOLVES):
         left = None if time_limit is None else max(time_limit - (time.perf_counter() - begun), 1e-3)
-        solution = session.solve(gap=max(inner, gap if fixed else _INNER * gap), time_limit=left, threads=threads)
+        # from the beginning: near the last prices, weights that moved far leave many open pairs to the linear program
+        problem, wanted = drawn.weighted(weights), max(inner, gap if fixed else _INNER * gap)
+        solution = solve(problem, gap=wanted, time_limit=left, threads=threads)
         if solution.status.name == "INFEASIBLE" or (not cuts.values and solution.violation > FEASIBLE):
             return solution
         cuts.add(solution, weights, drawn.values(solution.pairs, solution.x))
@@ -89,12 +90,7 @@ def solve_draws(
             break
         inner = _INNER * missing
         near = nearest_weights(cuts.weights, values, rest, value + _LEVEL * (cuts.bound - value), cap)
-        before, weights = weights, dual if near is None or _is_among(near, tried) else near
-        following = drawn.weighted(weights)
-        if float(np.abs(weights - before).sum()) > _FAR:
-            session = Session(following)
-        else:
-            session.change(problem=following)
+        weights = dual if near is None or _is_among(near, tried) else near
     return _mixed(drawn, cuts, shares, cap, len(tried), time.perf_counter() - begun, gap)
 
 

@@ -7,7 +7,7 @@ and functions keep the candidates' own columns and supply.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.signals.uncertainty.draws import Draws
+from oasis_alloc.signals.uncertainty.seen_pairs import SeenPairs
 from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 
@@ -31,6 +32,7 @@ class DrawnObjective:
 
     problem: Problem
     draws: Draws
+    _seen: dict[str, SeenPairs] = field(default_factory=dict)  # of each column
 
     @classmethod
     def of(cls, problem: Problem, draws: Draws) -> DrawnObjective:
@@ -59,19 +61,20 @@ class DrawnObjective:
         """(n_draws,): what the uncertain terms add up to in every draw."""
         draws, out = self.draws, np.zeros(self.draws.number)
         cands, own = self.problem.candidates, self.problem.supply
-        users = cands.user_of(pairs)
+        users = np.empty(0, np.int64) if own is None and draws.supply is None else cands.user_of(pairs)
         often = x if own is None else x * own[users]
-        fixed = {t: often if t.column is None else often * cands.columns[t.column][pairs] for t in self.terms}
-        for s in range(draws.number):
-            share = None if draws.supply is None else self._supply_ratio(s)[users]
-            for term in self.terms:
-                drawn = draws.columns.get(term.column or "")
-                if drawn is None:
-                    parts = fixed[term] if share is None else fixed[term] * share
-                    out[s] += term.coefficient * float(parts.sum())
-                else:
-                    weight = often if share is None else often * share
-                    out[s] += term.coefficient * float(drawn[s][pairs].astype(np.float64) @ weight)
+        for term in self.terms:
+            name = term.column or ""
+            drawn = draws.columns.get(name)
+            if drawn is not None and draws.supply is None:
+                seen = self._seen.get(name) or self._seen.setdefault(name, SeenPairs(drawn))
+                out += term.coefficient * seen.totals(pairs, often)
+                continue
+            fixed = often if drawn is not None or term.column is None else often * cands.columns[name][pairs]
+            for s in range(draws.number):
+                weight = fixed * self._supply_ratio(s)[users]
+                total = weight.sum() if drawn is None else drawn[s][pairs].astype(np.float64) @ weight
+                out[s] += term.coefficient * float(total)
         return out
 
     def _supply_ratio(self, s: int) -> Floats:
