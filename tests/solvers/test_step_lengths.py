@@ -10,7 +10,10 @@ import pytest
 import oasis_alloc as oa
 from benchmarks.shape_markets import EXACT
 from benchmarks.shapes import SHAPES
+from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
+from oasis_alloc.program.variants import relaxed
+from oasis_alloc.solvers.newton import SmoothedDual, minimize
 from oasis_alloc.solvers.settings import DUAL
 from oasis_alloc.solvers.step_lengths import StepLengths
 
@@ -65,3 +68,26 @@ def test_caps_per_person_and_campaign_whose_prices_are_far_apart_are_met() -> No
     assert solution.gap <= 1e-4
     assert solution.violation <= 1e-6
     assert solution.passes <= 60
+
+
+def test_steps_end_where_rounding_hides_what_they_do() -> None:
+    """A dual near 0 is the difference of large sums, so a step of nothing may seem to lead up: 12 halvings each."""
+    rng = np.random.default_rng(3)
+    users, n = 2_000, 30
+    item = np.argsort(rng.random((users, n)), axis=1)[:, :20].ravel()
+    items = {"licensor": np.arange(n) % 4}
+    cands = oa.Candidates.from_arrays(20 * np.arange(users + 1), item, {"value": np.ones(item.size)}, items=items)
+    limits = [oa.exposure("licensor") <= 0.2499 * oa.exposure(), oa.exposure() >= 8.0 * users]
+    program = lower(oa.Problem(cands, oa.total("value"), limits, oa.Slate(10)))
+    n_rows = program.n_rows
+    free = relaxed(program, np.ones(n_rows), np.zeros(n_rows), np.full(n_rows, float(item.size)), np.zeros(n_rows))
+    with Threads(free, 1) as engine:
+        dual = SmoothedDual(engine, lambda point, stride: None, DUAL.now)
+        z, used = free.variables(np.zeros(n_rows)), []
+        for gamma in 0.3 * 3.0 ** -np.arange(12):
+            point = minimize(dual, dual.at(z, gamma), 1, 1e-4, 40)
+            before, z = engine.visits, point.z
+            minimize(dual, point, 1, 0.0, 40)
+            used.append(engine.visits - before)
+    assert max(used) <= 25, used
+    assert sum(used) <= 100, used

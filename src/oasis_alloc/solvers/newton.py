@@ -18,11 +18,13 @@ import numpy.typing as npt
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.program.program import Conjugate, Program, RowBlock
+from oasis_alloc.solvers.conjugate_gradients import conjugate_gradients
 from oasis_alloc.solvers.coupled import Model, coupled_direction
 from oasis_alloc.solvers.losses import lost_by_curves, lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.settings import DualSettings
 from oasis_alloc.solvers.step_lengths import StepLengths
 
+_ROUNDING = 1e-14
 _FLATTEST = 1e-200  # curvature below which a total does not move at all: its inverse is a number, and so are products
 
 
@@ -41,6 +43,11 @@ class Point:
     def target_totals(self) -> Floats:
         """Gradient of the conjugates: the totals that the functions prefer at these prices."""
         return self.conjugate.gradient
+
+    @property
+    def rounding(self) -> float:
+        """About how far the dual may be off: it is the difference of sums, which may be far larger than it."""
+        return _ROUNDING * (abs(self.visit.smoothed) + abs(self.conjugate.value))
 
 
 Check = Callable[[Point, int], None]
@@ -278,7 +285,10 @@ def minimize(
         jumps = far & dual.jumpy(point) & dual.jumpy(new)
         lengths.learn(new.z - point.z, point.gradient, new.gradient, jumps)
         cut = dual.share_of(new, far) >= settings.cut
+        stays = -promised <= point.rounding and dual.residual(new) > settings.slow * dual.residual(point)
         point = new
+        if stays:  # neither the dual nor the totals can get better
+            break
     return point
 
 
@@ -336,7 +346,7 @@ def newton_direction(
 
     target = np.where(free, -point.gradient, 0.0)
     stop = dual.settings.forcing**2 * float(target @ (target / diagonal))
-    d = _conjugate_gradients(product, diagonal, target, free, stop, dual.settings.max_products)
+    d = conjugate_gradients(product, diagonal, target, free, stop, dual.settings.max_products)
     far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)
     if far.any():
         # prices clipped below would leave the others at values that fit only the unclipped ones
@@ -345,38 +355,7 @@ def newton_direction(
         # nor may they say when the others are solved: a price without curvature has nearly all of the residual
         stop = dual.settings.forcing**2 * float(np.where(rest, target**2 / diagonal, 0.0).sum())
         target = np.where(rest, -point.gradient - product(d), 0.0)
-        d += _conjugate_gradients(product, diagonal, target, rest, stop, dual.settings.max_products)
-    return d
-
-
-def _conjugate_gradients(
-    product: Callable[[Floats], Floats],
-    diagonal: Floats,
-    target: Floats,
-    free: npt.NDArray[np.bool_],
-    stop: float,
-    max_products: int,
-) -> Floats:
-    """Solution of H d = target on the free variables, up to a squared residual `stop`; the others stay 0."""
-    preconditioner = 1.0 / diagonal
-    d = np.zeros_like(target)
-    residual = target.copy()
-    step = preconditioner * residual
-    search = step.copy()
-    norm = float(residual @ step)
-    for _ in range(max_products):
-        if norm <= stop:
-            break
-        along = np.where(free, product(search), 0.0)
-        curvature = float(search @ along)
-        if curvature <= 0.0:
-            break
-        length = norm / curvature
-        d += length * search
-        residual -= length * along
-        step = preconditioner * residual
-        old, norm = norm, float(residual @ step)
-        search = step + (norm / old) * search
+        d += conjugate_gradients(product, diagonal, target, rest, stop, dual.settings.max_products)
     return d
 
 
@@ -391,8 +370,10 @@ def _search(dual: SmoothedDual, point: Point, direction: Floats, stride: int) ->
             return None, 0.0
         new = dual.at(z, point.gamma, stride)
         change = new.dual - point.dual
-        if change <= settings.armijo * promised + 1e-14 * abs(point.dual):
+        if change <= settings.armijo * promised + point.rounding:
             return new, length
+        if -promised <= point.rounding:  # no visit can tell a shorter step from this one
+            return None, 0.0
         # minimum of the parabola through both ends, limited to [0.1, 0.5]
         length *= min(0.5, max(0.1, -0.5 * promised / max(change - promised, 1e-300)))
     return None, 0.0

@@ -106,7 +106,7 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
                 continue
             if program.rules is None:
                 point = near.leave(point)
-        if program.rules is not None or not (monitor.reached or may_move):
+        if program.rules is not None:  # the bound of a visit has smoothed thresholds of rules
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
             break
