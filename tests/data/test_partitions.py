@@ -247,6 +247,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     assert peaks[1] < peaks[0] + 60_000_000, peaks
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("lost", ["pairs are gone", "users are gone", "a footer is damaged"])
 def test_a_corrupt_partition_is_left_out_where_that_is_asked_for(tmp_path: Path, lost: str) -> None:
     found = oa.partition(

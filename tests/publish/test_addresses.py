@@ -41,6 +41,7 @@ FILES: dict[str, tuple[Write, Read]] = {
 }  # fmt: skip
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("what", FILES)
 def test_what_is_saved_at_an_address_is_read_there(what: str, tmp_path: Path, bucket: str) -> None:
     write, read = FILES[what]

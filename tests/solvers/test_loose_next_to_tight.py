@@ -41,6 +41,7 @@ def solved(seed: int, loose: float | None, conflict: bool = False, **options: An
     return oa.solve(problem, gap=1e-6, threads=1, **options)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("loose", [0.2, 0.99])
 @pytest.mark.parametrize("seed", [0, 1, *full_only(*range(2, 12))])
 def test_the_answer_is_the_one_without_the_loose_limit(seed: int, loose: float) -> None:
@@ -53,6 +54,7 @@ def test_the_answer_is_the_one_without_the_loose_limit(seed: int, loose: float) 
     assert with_.prices["caps"][groups.index("loose")] == 0.0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("loose", [0.2, 0.99])
 @pytest.mark.parametrize("seed", [1, 3, *full_only(*range(5, 13, 2))])
 def test_the_conflict_is_the_one_without_the_loose_limit(seed: int, loose: float) -> None:

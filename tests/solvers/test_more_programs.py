@@ -108,6 +108,7 @@ def check(case: Case, solution: oa.Solution, best: float | None) -> None:
 SEEDS = [*range(12), *full_only(*range(12, 150))]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_verdict_is_that_of_a_linear_program(seed: int) -> None:
     case = drawn(seed)
@@ -116,6 +117,7 @@ def test_the_verdict_is_that_of_a_linear_program(seed: int) -> None:
     check(case, solution, best)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", SEEDS[:6] + SEEDS[20:60])
 def test_a_start_from_another_problem_changes_no_verdict(seed: int) -> None:
     case, other = drawn(seed), drawn(seed + 1)

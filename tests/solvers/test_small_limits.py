@@ -92,6 +92,7 @@ def one_limit(seed: int) -> OneLimit:
 STALLED = (15, 36, 63, 69, 90, 107, 139, 192, 241, 254, 313, 323, 388, 394)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("seed", [*STALLED, *full_only(*range(400, 500))])
 def test_a_limit_is_kept_however_much_single_candidates_add(seed: int) -> None:
     case = one_limit(seed)

@@ -58,6 +58,7 @@ def answer(gain: Any, supply: Any = None) -> oa.Solution | str:
         return str(error)
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_number_of_a_function_is_answered_or_refused_by_name(function: str, size: float) -> None:
