@@ -8,7 +8,8 @@ other rows, a user's own prices are those of the concave program
 namely `-F_g'(e_g)` at its optimum. It has as many candidates as the user and a few groups, and a primal-dual interior
 point method solves it in about a dozen steps, whatever the smoothing and without a start (Mehrotra, SIAM J. Optim.
 2:575, 1992). A step solves `(D + A' S A) dx = r` with diagonal D and S through a system with one unknown per group:
-`(1/S + A D^-1 A') y = A D^-1 r` (Woodbury). Any prices give a valid bound, so no certificate depends on convergence.
+`(1/S + A D^-1 A') y = A D^-1 r` (Woodbury; own_system.py). Any prices give a valid bound, so no certificate depends on
+convergence.
 
 Functions are given by their slope: `a log(b / e)`, `a (e + b)^-c` or `a (b - e)`.
 """
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.solve.decide import score
+from oasis_alloc.kernels.solve.own_system import Entries, System, factor, solve
 from oasis_alloc.kernels.solve.visit import Pairs
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +34,7 @@ _TURNS = 100
 _CENTERED = 1e-13  # of the largest score: what a slack times its dual is at the end
 _STATIONARY = 1e-9  # of the largest score: what the slope of the objective is off by
 _INWARD = 0.995  # of the way to the nearest end
+_LESS = 0.9  # of what a logarithm or power is of, that a step may take: from further off, steps may go round in circles
 _SMALLEST = 1e-300
 
 
@@ -65,8 +68,8 @@ class _Work(NamedTuple):
     dhigh: Floats
     slope: Floats  # F'
     curve: Floats  # -F''
-    y: Floats
-    matrix: Floats  # (G + 1, G + 1)
+    total: Floats
+    moved: Floats  # what a step adds to the totals
 
 
 @jit(allocates=False)
@@ -86,79 +89,38 @@ def slope_at(kind: int, a: float, b: float, c: float, e: float) -> tuple[float, 
 def _functions(p: int, n: int, m: int, r: int, own: OwnGroups, work: _Work) -> None:
     """Write slopes and curvatures of the functions at x."""
     for k in range(m):
-        work.y[k] = 0.0
+        work.total[k] = 0.0
     for i in range(n):
         for k in range(own.indptr[p + i], own.indptr[p + i + 1]):
-            work.y[own.place[k]] += own.amount[k] * work.x[i]
+            work.total[own.place[k]] += own.amount[k] * work.x[i]
     for k in range(m):
         j = r + k
-        work.slope[k], work.curve[k] = slope_at(own.kind[j], own.a[j], own.b[j], own.c[j], work.y[k])
+        work.slope[k], work.curve[k] = slope_at(own.kind[j], own.a[j], own.b[j], own.c[j], work.total[k])
 
 
 @jit(allocates=False)
-def _factor(p: int, n: int, m: int, room: float, t: float, own: OwnGroups, work: _Work) -> None:
-    """Write the lower Cholesky factor of `1/S + B D^-1 B'` into work.matrix; the last row of B is the size's."""
-    h, inverse = work.matrix, work.inverse
-    for k in range(m):
-        for j in range(k):
-            h[k, j] = 0.0
-        h[k, k] = 1.0 / work.curve[k]
-        h[m, k] = 0.0
-    h[m, m] = room / t
+def _bar(p: int, n: int, gamma: float, r: int, own: OwnGroups, s: Floats) -> None:
+    """Raise scores below all that functions pay for a candidate to just below it.
+
+    Such a candidate is in no slate. Penalties of 1e9 would otherwise be the size that prices are known to a share of.
+    """
     for i in range(n):
-        d = inverse[i]
-        h[m, m] += d
+        most = gamma
         for k in range(own.indptr[p + i], own.indptr[p + i + 1]):
-            row, part = own.place[k], d * own.amount[k]
-            h[m, row] += part
-            for j in range(own.indptr[p + i], own.indptr[p + i + 1]):
-                if own.place[j] <= row:
-                    h[row, own.place[j]] += part * own.amount[j]
-    for k in range(m + 1):
-        for j in range(k):
-            total = h[k, j]
-            for i in range(j):
-                total -= h[k, i] * h[j, i]
-            h[k, j] = total * h[j, j]
-        total = h[k, k]
-        least = 1e-15 * total
-        for i in range(k):
-            total -= h[k, i] * h[k, i]
-        h[k, k] = 1.0 / np.sqrt(max(total, least + _SMALLEST))  # the inverse of the diagonal
+            j = r + own.place[k]
+            steepest = slope_at(own.kind[j], own.a[j], own.b[j], own.c[j], 0.0)[0]
+            most += own.amount[k] * max(0.0, steepest) if own.amount[k] >= 0.0 else np.inf
+        s[i] = max(s[i], -most)
 
 
 @jit(allocates=False)
-def _step(p: int, n: int, m: int, own: OwnGroups, work: _Work) -> None:
-    """Write the step dx that removes work.rest, and what it does to the slopes into work.y."""
-    h, y, dx = work.matrix, work.y, work.dx
-    for k in range(m + 1):
-        y[k] = 0.0
-    for i in range(n):
-        dx[i] = work.inverse[i] * work.rest[i]
-        y[m] += dx[i]
-        for k in range(own.indptr[p + i], own.indptr[p + i + 1]):
-            y[own.place[k]] += own.amount[k] * dx[i]
-    for k in range(m + 1):
-        total = y[k]
-        for j in range(k):
-            total -= h[k, j] * y[j]
-        y[k] = total * h[k, k]
-    for k in range(m, -1, -1):
-        total = y[k]
-        for j in range(k + 1, m + 1):
-            total -= h[j, k] * y[j]
-        y[k] = total * h[k, k]
-    for i in range(n):
-        paid = y[m]
-        for k in range(own.indptr[p + i], own.indptr[p + i + 1]):
-            paid += own.amount[k] * y[own.place[k]]
-        dx[i] -= work.inverse[i] * paid
-
-
-@jit(allocates=False)
-def _settle(p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnGroups, work: _Work) -> int:
+def _settle(
+    p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnGroups, work: _Work, system: System
+) -> int:
     """Solve one user; the slopes at the optimum are left in work.slope. Returns the number of steps."""
     s, x, left, low, high, rest, dx = work.s, work.x, work.left, work.low, work.high, work.rest, work.dx
+    entries = Entries(own.indptr[p : p + n + 1], own.place, own.amount)
+    _bar(p, n, gamma, r, own, s)
     top = gamma
     for i in range(n):
         x[i] = min(0.5, 0.5 * size / n)
@@ -192,13 +154,13 @@ def _settle(p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnG
         center /= 2 * n + 1
         if center <= _CENTERED * top and off <= _STATIONARY * top:
             return turn
-        _factor(p, n, m, room, t, own, work)
+        twofold = factor(n, m, work.curve, room / t, work.inverse, entries, system)
         # predictor: as if every slack times its dual were to become 0
         for i in range(n):
             rest[i] += -low[i] + high[i] + t
-        _step(p, n, m, own, work)
+        solve(n, m, twofold, work.inverse, rest, entries, system, dx)
         longest = 1.0
-        dt = work.y[m] - t  # not t * moved / room, which is rounded: the sum of steps is near 0
+        dt = system.y[m] - t  # not t * moved / room, which is rounded: the sum of steps is near 0
         of_room = -room - room * dt / t
         for i in range(n):
             work.dlow[i] = -low[i] - low[i] * dx[i] / x[i]
@@ -219,8 +181,8 @@ def _settle(p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnG
             rest[i] += (aim - dx[i] * work.dlow[i]) / x[i] - (aim + dx[i] * work.dhigh[i]) / left[i] - of_size
             work.dlow[i] = (aim - dx[i] * work.dlow[i]) / x[i] - low[i]
             work.dhigh[i] = (aim + dx[i] * work.dhigh[i]) / left[i] - high[i]
-        _step(p, n, m, own, work)
-        dt = of_size - t + work.y[m]
+        solve(n, m, twofold, work.inverse, rest, entries, system, dx)
+        dt = of_size - t + system.y[m]
         of_room = (of_size * room - room * dt) / t - room
         longest = 1.0 / _INWARD
         for i in range(n):
@@ -228,6 +190,7 @@ def _settle(p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnG
             work.dhigh[i] += high[i] * dx[i] / left[i]
             longest = _limited(longest, x[i], left[i], dx[i], low[i], work.dlow[i], high[i], work.dhigh[i])
         longest = _INWARD * _limited(longest, 0.5, 0.5, 0.0, room, of_room, t, dt)
+        longest = _within_domain(longest, n, m, r, own, entries, work)
         for i in range(n):
             x[i] += longest * dx[i]
             left[i] -= longest * dx[i]
@@ -236,6 +199,23 @@ def _settle(p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnG
         t += longest * dt
         room += longest * of_room
     return _TURNS
+
+
+@jit(allocates=False)
+def _within_domain(longest: float, n: int, m: int, r: int, own: OwnGroups, entries: Entries, work: _Work) -> float:
+    """The length up to which no step takes more than `_LESS` of what a function's slope is a logarithm or power of."""
+    start, place, amount = entries
+    for k in range(m):
+        work.moved[k] = 0.0
+    for i in range(n):
+        for k in range(start[i], start[i + 1]):
+            work.moved[place[k]] += amount[k] * work.dx[i]
+    for k in range(m):
+        j = r + k
+        if own.kind[j] <= _POWER and work.moved[k] < 0.0:
+            of = work.total[k] + (own.b[j] if own.kind[j] == _POWER else 0.0)
+            longest = min(longest, _LESS * of / -work.moved[k])
+    return longest
 
 
 @jit(allocates=False)
@@ -267,11 +247,12 @@ def own_prices(
     for u in range(first, last):
         n_most = max(n_most, pairs.indptr[u + 1] - pairs.indptr[u])
         m_most = max(m_most, own.start[u + 1] - own.start[u])
-    by, of = np.empty((10, n_most)), np.empty((3, m_most + 1))
+    by, of = np.empty((10, n_most)), np.empty((6, m_most + 1))
     work = _Work(
-        by[0], by[1], by[2], by[3], by[4], by[5], by[6], by[7], by[8], by[9], of[0], of[1], of[2],
-        np.empty((m_most + 1, m_most + 1)),
+        by[0], by[1], by[2], by[3], by[4], by[5], by[6], by[7], by[8], by[9], of[0], of[1], of[2], of[3],
     )  # fmt: skip
+    matrix = np.empty((2, m_most + 1, m_most + 1))
+    system = System(matrix[0], matrix[1], of[4], of[5])
     turns = 0
     for u in range(first, last):
         r = own.start[u]
@@ -281,7 +262,7 @@ def own_prices(
         if m == 0:
             continue
         score(u, u + 1, pairs, price, work.s)
-        turns += _settle(p, n, m, r, float(min(size, n)), gamma, own, work)
+        turns += _settle(p, n, m, r, float(min(size, n)), gamma, own, work, system)
         for k in range(m):
             if np.isfinite(work.slope[k]):
                 out[r + k] = min(own.most[r + k], max(own.least[r + k], -work.slope[k]))
