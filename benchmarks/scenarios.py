@@ -2,7 +2,8 @@
 
 python -m benchmarks.scenarios --seeds 1                              # all but the slow ones, once
 python -m benchmarks.scenarios --only "64 replicas, 1 s" --seeds 1    # 86,400 synchronizations of each
-python -m benchmarks.scenarios --all --worlds worlds.jsonl --seconds 500 --json benchmarks/runs/scenarios.json
+python -m benchmarks.scenarios --all --worlds benchmarks/runs/scenarios.jsonl --seconds 500 \\
+    --json benchmarks/runs/scenarios.json
 
 The last one plays 20 seeds of all; call it again until it has nothing more to do, from several processes if you like.
 Rows of a summary that is there already stay where these worlds have fewer seeds, each with the commit that played it.
