@@ -2,9 +2,11 @@
 
 python -m benchmarks.scenarios --seeds 1                              # all but the slow ones, once
 python -m benchmarks.scenarios --only "64 replicas, 1 s" --seeds 1    # 86,400 synchronizations of each
-python -m benchmarks.scenarios --all --worlds worlds.jsonl --seconds 500 --json benchmarks/runs/scenarios.json
+python -m benchmarks.scenarios --all --worlds benchmarks/runs/scenarios.jsonl --seconds 500 \\
+    --json benchmarks/runs/scenarios.json
 
 The last one plays 20 seeds of all; call it again until it has nothing more to do, from several processes if you like.
+Rows of a summary that is there already stay where these worlds have fewer seeds, each with the commit that played it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy as np
 import oasis_alloc as oa
 from benchmarks.busy_day import CAMPAIGNS, DAY, budgets, market
 from benchmarks.machine import description, heading
-from benchmarks.results import save
+from benchmarks.results import load, save
 from oasis_alloc.pacing.controllers.registry import NAMES
 
 PEAKS = oa.Scenario(arrivals="two peaks", sync=120.0)
@@ -57,7 +59,7 @@ SLOW = (
     "64 replicas, 1 s",
     "64 replicas, 10 s",
 )
-"""Minutes per seed: played only where they are named."""
+"""Ten seconds of the processor per seed, up to minutes: played only where they are named."""
 
 
 def statement(n: int) -> tuple[oa.Policy, oa.Requests, oa.Plan]:
@@ -116,6 +118,21 @@ def known(path: Path | None, requests: int) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def longest(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each scenario and controller, the row with more seeds: that of now where there are as many.
+
+    >>> row = {"scenario": "drift", "contender": "pi"}
+    >>> longest([row | {"seeds": 18}], [row | {"seeds": 20}]), longest([row | {"seeds": 18}], [row | {"seeds": 3}])
+    ([{'scenario': 'drift', 'contender': 'pi', 'seeds': 20}], [{'scenario': 'drift', 'contender': 'pi', 'seeds': 18}])
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    for row in [*before, *now]:
+        key = row["scenario"], row["contender"]
+        if key not in found or row["seeds"] >= found[key]["seeds"]:
+            found[key] = row
+    return [found[key] for scenario in SCENARIOS for name in NAMES if (key := (scenario, name)) in found]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=20_000)
@@ -145,7 +162,7 @@ def main() -> None:
                 file.write("".join(json.dumps(row) + "\n" for row in rows))
         print(f"seed {seed}: {len(names)} scenarios, {time.process_time() - began:.0f} s of the processor", flush=True)
     found = [
-        summary(worlds, scenario, name)
+        summary(worlds, scenario, name) | {"commit": about["commit"]}
         for scenario in SCENARIOS
         for name in NAMES
         if any(row["scenario"] == scenario and row["contender"] == name for row in worlds)
@@ -157,7 +174,9 @@ def main() -> None:
             f"{row['seeds']} seeds)"
         )
     if given.json is not None:
-        save(given.json, about, vars(given), found)
+        before = load(given.json) or {"rows": []}
+        kept = [{"commit": before["about"]["commit"]} | row for row in before["rows"]]
+        save(given.json, about, vars(given), longest(kept, found))
 
 
 if __name__ == "__main__":

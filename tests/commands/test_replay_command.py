@@ -82,6 +82,7 @@ def test_a_replay_from_files(folder: Path, capsys: pytest.CaptureFixture[str]) -
         ("arrivals", "arival", "no entry 'arival' in [scenarios.peaks]"),
         ('"two peaks"', '"three peaks"', "two peaks"),
         ('controller = "adaptive"', 'controller = "best"', "expected one of adaptive"),
+        ("silent = [[0.1, 0.2]]", "silent = 0.1", "0 <= from < to <= 1"),
         ("[plan]", "[plans]", "no entry 'plans'"),
         ('"policy.oasis"', '"nothing.oasis"', "nothing.oasis"),
         ("policy = true", "policy = ", "not TOML"),

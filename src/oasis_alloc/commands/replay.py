@@ -179,8 +179,5 @@ def _scenarios(path: Path, given: Mapping[str, Any]) -> Any:
         if not isinstance(how, dict):
             raise InputError(f"{path}: expected a table [scenarios.{name}].")
         _known(path, f"scenarios.{name}", how, tuple(field.name for field in fields(Scenario)))
-        said: dict[str, Any] = dict(how)
-        if "silent" in said:
-            said["silent"] = tuple(map(tuple, said["silent"]))
-        out[name] = Scenario(**said)
+        out[name] = Scenario(**how)
     return out

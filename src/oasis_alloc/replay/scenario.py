@@ -101,6 +101,12 @@ class Scenario(ByFields):
             raise InputError(
                 "Scenario: confirm_p99 is below confirm_median; expected 99 % to take at least as long as half."
             )
+        if not _are_parts(self.silent):
+            raise InputError(
+                f"Scenario(silent={shown(self.silent)}): expected [(from, to), ...] in shares of the time, 0 <= from < "
+                "to <= 1."
+            )
+        object.__setattr__(self, "silent", tuple(tuple(pair) for pair in self.silent))  # a list, as files have them
         if not isinstance(self.staggered, bool):
             raise InputError(f"Scenario(staggered={shown(self.staggered)}): expected True or False.")
         if self.dies is not None and ((at := as_real(self.dies)) is None or not 0.0 <= at <= 1.0):
@@ -122,7 +128,7 @@ class Scenario(ByFields):
     def demand(self) -> tuple[Any, ...]:
         """What of it says which requests come and what is asked: worlds that agree in this have one optimum."""
         drifts = (self.drift, self.step) if self.drift else None
-        return self.arrivals, self.traffic, self.turnover, self.floors, tuple(map(tuple, self.silent)), drifts
+        return self.arrivals, self.traffic, self.turnover, self.floors, self.silent, drifts
 
     @property
     def stages(self) -> int:
@@ -138,6 +144,15 @@ class Scenario(ByFields):
     def is_confirmed_late(self) -> bool:
         """Whether what is served is not certain at once."""
         return self.confirm_median > 0 or self.lost > 0
+
+
+def _are_parts(given: object) -> bool:
+    """Whether these are pairs of numbers 0 <= a < b <= 1."""
+    try:
+        pairs = [(as_real(a), as_real(b)) for a, b in given]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return False
+    return all(a is not None and b is not None and 0.0 <= a < b <= 1.0 for a, b in pairs)
 
 
 # `__new__` would hide the arguments from help() and from what completes them
@@ -183,6 +198,10 @@ def world_of(scenario: Scenario, requests: Requests, plan: Plan, seed: int, wort
         part = (time - start) / (end - start)
         kept = (part < a) | (part >= b)
         order, time = order[kept], time[kept]
+    if not order.size:
+        raise InputError(
+            f"Scenario(silent={shown(scenario.silent)}): no request is left; leave a part of the time with requests."
+        )
     bins = max(1, min(1440, n // 20))
     if scenario.arrivals == "recorded":
         forecast = requests.arrivals((end - start) / bins)
