@@ -80,10 +80,9 @@ def test_intervals_of_maps_cover_the_truth(
     (3000, 0.6, 10), pytest.param(20_000, 0.6, 300, marks=pytest.mark.full),
 ])  # fmt: skip
 def test_intervals_cover_where_knots_are_chosen_by_the_outcomes(rows: int, bend: float, repetitions: int) -> None:
-    """Knots are where outcomes happen to rise: intervals from the same rows contain a straight truth in 86 %.
+    """Knots are where outcomes happen to rise: intervals of the same fit contain a straight truth in 86 %.
 
-    Pieces between five knots are below a curve at their ends: with 20,000 rows, intervals of these pieces contain it in
-    82 %. The monotone order makes intervals a little longer than they need to be.
+    Half of the rows and knots in between make up for it, for curves too, and are a little more than that needs.
     """
     inside = []
     for seed in range(repetitions):
