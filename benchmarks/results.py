@@ -32,11 +32,13 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """Only what JSON has.
+    """Only what JSON has; of a path that is not in the folder of the run, its name: the rest says where a machine has it.
 
-    >>> plain({"a": (1, float("inf")), "b": Path("x")})
-    {'a': [1, None], 'b': 'x'}
+    >>> plain({"a": (1, float("inf")), "b": Path("runs/x"), "c": Path("/data/y")})
+    {'a': [1, None], 'b': 'runs/x', 'c': 'y'}
     """
+    if isinstance(value, Path):
+        return value.name if value.is_absolute() else value.as_posix()
     if isinstance(value, Mapping):
         return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
