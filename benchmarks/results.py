@@ -32,7 +32,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """Only what JSON has; of a path that is not in the folder of the run, its name: the rest says where a machine has it.
+    """Only what JSON has; of an absolute path its name: the rest says where one machine has it.
 
     >>> plain({"a": (1, float("inf")), "b": Path("runs/x"), "c": Path("/data/y")})
     {'a': [1, None], 'b': 'runs/x', 'c': 'y'}
