@@ -25,6 +25,7 @@ from oasis_alloc.solvers.settings import DualSettings
 from oasis_alloc.solvers.step_lengths import StepLengths
 
 _ROUNDING = 1e-14
+_HIDDEN = 10.0  # roundings up to which a change of the dual may be nothing else
 _FLATTEST = 1e-200  # curvature below which a total does not move at all: its inverse is a number, and so are products
 
 
@@ -372,7 +373,7 @@ def _search(dual: SmoothedDual, point: Point, direction: Floats, stride: int) ->
         change = new.dual - point.dual
         if change <= settings.armijo * promised + point.rounding:
             return new, length
-        if -promised <= point.rounding:  # no visit can tell a shorter step from this one
+        if max(-promised, change) <= _HIDDEN * point.rounding:  # no visit can tell a shorter step from this one
             return None, 0.0
         # minimum of the parabola through both ends, limited to [0.1, 0.5]
         length *= min(0.5, max(0.1, -0.5 * promised / max(change - promised, 1e-300)))

@@ -79,6 +79,7 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
     may_drop = only_caps(engine)
     may_move = may_drop and program.rules is None and not program.supports
     parts = settings.moved if may_drop else (0.0,)
+    steps = settings.worthless_steps if engine.survey().size == 0.0 else settings.recovery_steps
     for part in parts:
         if may_move:
             enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
@@ -87,7 +88,7 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
         else:
             enough = partial(_met, near.all, monitor)
         point = point if enough(point) else near.enter(point)
-        point = minimize(near.dual, point, 1, enough, round(settings.recovery_steps * near.steps_per_pass))
+        point = minimize(near.dual, point, 1, enough, round(steps * near.steps_per_pass))
         if not may_drop and _violation(program, point) > FEASIBLE:
             break
         point = near.dual.here(point)  # its slates are needed

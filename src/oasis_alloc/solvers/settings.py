@@ -124,6 +124,7 @@ class DualSettings:
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
     recovery_steps: int = 16  # Newton steps
+    worthless_steps: int = 40  # the same where no pair has a value: an allocation that is not exact ends no later try
     fractional_per_row: float = 20.0  # with fewer, the linear program is small, and Newton steps are many
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
     fractional_per_exact_row: float = 6.0  # the same where floors or guards have to be met, which takes more steps
