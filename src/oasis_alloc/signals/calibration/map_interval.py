@@ -35,11 +35,12 @@ def map_interval(value: Floats, sums: Floats, level: float) -> tuple[Floats, Flo
     """(low, high), (k,) each, of values whose outcomes have these sums.
 
     >>> import numpy as np
-    >>> n, seen = 1000, np.array([0.0, 0.003, 0.5])
-    >>> sums = np.array([seen * (1 - seen) / n, (seen + 1e-3) * (1 - seen) / n, seen + 1e-3, [1, 1, 1]])
+    >>> n, seen = 1000, np.array([0.0, 0.003, 0.5])  # shares of 1,000 rows
+    >>> variance, near = seen * (1 - seen) / n, np.maximum(seen, 1e-9)
+    >>> sums = np.stack([variance, near * (1 - near) / n, near, np.ones(3)])
     >>> low, high = map_interval(seen, sums, 0.95)
     >>> low.round(4).tolist(), high.round(4).tolist()
-    ([0.0, 0.0008, 0.4689], [0.0025, 0.008, 0.5308])
+    ([0.0, 0.0008, 0.469], [0.0025, 0.008, 0.531])
     """
     from scipy.stats import beta
 
