@@ -84,15 +84,21 @@ class ParquetStream(Chunked):
         self._found_pairs: list[tuple[Ints, PairArrays]] = []
         self._held = Held(np.empty(0, np.int64), program.arrays.like(0), np.empty(0, np.bool_))
         self._a_pair = program.arrays.like(1).n_bytes
+        self._largest = self._pair_reader.dataset.largest(self._pair_reader.names)
         lanes, pairs = self._shape(workers(threads, self._n))
         self._lanes = [self._lane(blocks) for blocks in self._split(lanes, pairs)]
-        self._fixed = self._budget.held  # another engine, or a lookup, may need as much
+        self._fixed = self._budget.held
+        # What stays free: another engine may need as much, and an allocation's pairs are looked up next to both.
+        self._free = self._fixed + self._largest
         self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc")
         self._readers = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc-read")
 
     def _shape(self, lanes: int) -> tuple[int, int]:
-        """(lanes, pairs of a block) that leave half of the memory free: relaxations have a separate engine."""
-        group, half = self._pair_reader.dataset.largest(self._pair_reader.names), self._budget.limit // 2
+        """(lanes, pairs of a block) that leave half of the memory free: relaxations have a separate engine.
+
+        Half of what a look-up leaves: both engines are there while it reads a row group.
+        """
+        group, half = self._largest, (self._budget.limit - self._largest) // 2
         while lanes > 1 and lanes * (group + _BUFFERS * self._sizes.min_block * self._a_pair) > half:
             lanes -= 1
         pairs = (half // lanes - group) // (_BUFFERS * self._a_pair)
@@ -166,7 +172,7 @@ class ParquetStream(Chunked):
                     free.put(arrays)
                     continue
                 size = block.end - block.start
-                keep = self._budget.ask(self, size * self._a_pair, self._fixed)
+                keep = self._budget.ask(self, size * self._a_pair, self._free)
                 into = self.program.arrays.like(size) if keep else arrays
                 self._fill(lane.reader, block, into)
                 if keep:
@@ -189,13 +195,13 @@ class ParquetStream(Chunked):
         mine = (np.arange(program.n_users) >> 5) % stride == 0
         indptr = np.concatenate([[0], np.cumsum(np.where(mine, np.diff(program.indptr), 0))]).astype(np.int64)
         n_bytes = int(indptr[-1]) * self._a_pair
-        if n_bytes + 2 * self._fixed > self._budget.limit:
+        if n_bytes + self._fixed + self._free > self._budget.limit:
             return False
-        if not self._budget.ask(self, n_bytes, self._fixed):  # a sample saves more passes than blocks do
+        if not self._budget.ask(self, n_bytes, self._free):  # a sample saves more passes than blocks do
             for lane in self._lanes:
                 self._budget.take(self, -sum(arrays.n_bytes for arrays in lane.kept.values()))
                 lane.kept.clear()
-            if not self._budget.ask(self, n_bytes, self._fixed):
+            if not self._budget.ask(self, n_bytes, self._free):
                 return False
         sample = program.arrays.like(int(indptr[-1]))
 
