@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def test_what_users_can_have_and_single_pairs_are_the_same(case: Case, data: st.
         free = here.rules.without_decrements()
         items, _ = attained_in_files(there, free, False)
         assert np.array_equal(items, max_attainable(here, free, None)[0])
+        assert np.array_equal(items, attained_in_files(there, replace(free, target=np.empty(0)), False)[0]), "of keep"
         mask = data.draw(st.lists(st.booleans(), min_size=here.n_pairs, max_size=here.n_pairs))
         positions = np.flatnonzero(np.array(mask, np.bool_))
         with engine_for(here) as memory, engine_for(there) as stream:

@@ -81,11 +81,15 @@ def attained_in_files(
 
 
 def attain(users: tuple[int, int], pairs: Pairs, kernel: Rules, out: Floats, threads: int | None) -> None:
-    """Write what some users attain of `pairs.value`; users are independent, so threads do not matter."""
+    """Write what some users attain of `pairs.value`; users are independent, so threads do not matter.
+
+    A sum that users keep is no rule here: these pairs have no column of it, which a kernel would read.
+    """
     from oasis_alloc.kernels.rules import ruled
     from oasis_alloc.kernels.rules.rules import scratch
     from oasis_alloc.kernels.solve import jobs
 
+    kernel = kernel._replace(target=kernel.target[:0], guard=kernel.guard[:0])
     none = np.empty(0)
     point = jobs.Point(np.empty((0, 0, 0)), _EXACT, 0.0, none, none, jobs.no_further())
 
