@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import RAY, candidates_of, clusters_that_start, files_of, problems, same
+from clusters import RAY, candidates_of, clusters_of, files_of, problems, same
 
 import oasis_alloc as oa
-from oasis_alloc.engines.ray import cluster as clusters
 from oasis_alloc.engines.ray.worker import Worker
 from oasis_alloc.engines.settings import SIZES
 
@@ -41,10 +38,8 @@ class Silent(Worker):
 def test_an_actor_that_does_not_answer_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import_module("ray").cloudpickle.register_pickle_by_value(sys.modules[__name__])
     Silent.mark = tmp_path / "mark"
-    monkeypatch.setattr(clusters, "Worker", Silent)
-    started = clusters_that_start(monkeypatch)
+    started = clusters_of(Silent, monkeypatch)
     problem = problems["limits"](files_of(tmp_path).candidates(items=candidates_of.items))
     with SIZES.using(chunk_pairs=1_000, max_small=0), oa.RayEngine(actors=2, replace_timeout=120.0) as engine:
         expected = oa.solve(problem, gap=1e-5, engine=engine)  # kernels are compiled now

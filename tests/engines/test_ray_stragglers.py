@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clusters import RAY, candidates_of, clusters_that_start, files_of, problems, same
+from clusters import RAY, candidates_of, clusters_of, files_of, problems, same
 
 import oasis_alloc as oa
-from oasis_alloc.engines.ray import cluster as clusters
 from oasis_alloc.engines.ray.held import Held
 from oasis_alloc.engines.ray.worker import Worker
 from oasis_alloc.engines.settings import SIZES
@@ -46,10 +43,8 @@ class Slow(Worker):
 def test_a_slow_actor_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stragglers: str
 ) -> None:
-    import_module("ray").cloudpickle.register_pickle_by_value(sys.modules[__name__])
     Slow.mark = tmp_path / "mark"
-    monkeypatch.setattr(clusters, "Worker", Slow)
-    started = clusters_that_start(monkeypatch)
+    started = clusters_of(Slow, monkeypatch)
     problem = problems["limits"](files_of(tmp_path).candidates(items=candidates_of.items))
     dealt: list[list[int]] = []
 

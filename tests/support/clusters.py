@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import pandas as pd
 import pytest
 
 import oasis_alloc as oa
+from oasis_alloc.engines.ray import cluster
 from oasis_alloc.engines.ray.cluster import Cluster
+from oasis_alloc.engines.ray.worker import Worker
 
 RAY = [  # marks of tests on a real cluster
     pytest.mark.ray,
@@ -144,6 +148,13 @@ def same(one: oa.Solution, other: oa.Solution, bits: bool = True) -> None:
     assert one.passes == other.passes
     assert np.array_equal(one.pairs, other.pairs)
     assert np.array_equal(one.x, other.x)
+
+
+def clusters_of(kind: type[Worker], monkeypatch: pytest.MonkeyPatch) -> list[Cluster]:
+    """The clusters that start from now on, of actors of a class that a module of tests has."""
+    import_module("ray").cloudpickle.register_pickle_by_value(sys.modules[kind.__module__])
+    monkeypatch.setattr(cluster, "Worker", kind)
+    return clusters_that_start(monkeypatch)
 
 
 def clusters_that_start(monkeypatch: pytest.MonkeyPatch) -> list[Cluster]:

@@ -28,7 +28,7 @@ class Block:
     """Decisions that were taken from a queue: their bytes, one after the other."""
 
     def __init__(self, queue: deque[bytes], most: int) -> None:
-        """Take the oldest decisions, `most` at the most."""
+        """Take the oldest decisions, up to `most`."""
         slices, self.count, size = [], 0, 0
         while self.count < most and size < _MOST and queue:
             rows = [queue.popleft() for _ in range(min(_SLICE, most - self.count, len(queue)))]
