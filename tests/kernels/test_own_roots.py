@@ -98,7 +98,7 @@ def groups_of(indptr: Array, place: Array, function: Function) -> OwnGroups:
 def found(s: Array, groups: OwnGroups, gamma: float) -> tuple[Array, int]:
     """(prices, steps)."""
     pairs = Pairs(
-        readonly(np.array([0, s.size])), readonly(np.zeros(s.size, np.uint32)), readonly(s.astype(float)),
+        readonly(np.array([0, s.size])), readonly(np.zeros(s.size, np.uint16)), readonly(s.astype(float)),
         readonly(np.empty((0, s.size))), readonly(np.zeros(1, np.uint32)),
     )  # fmt: skip
     out = np.zeros(GROUPS)
