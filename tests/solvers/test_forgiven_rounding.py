@@ -87,7 +87,7 @@ def test_an_allocation_worth_minus_infinity_forgives_nothing() -> None:
     problem = oa.Problem(market(), oa.total("r") + oa.log(by_song, offset=0.0))
     with engine_for(lower(problem)) as engine:
         monitor = Monitor(1e-4)
-        monitor.about(1, -np.inf, 1.0, ROUNDING, None)
+        monitor.about(1, -np.inf, 1.0, ROUNDING, None, 1.0)
         nothing = evaluate(engine, np.empty(0, np.int64), np.empty(0))
         assert nothing.value == -np.inf
         assert monitor.rounding_of(nothing) == ROUNDING

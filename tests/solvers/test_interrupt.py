@@ -157,7 +157,7 @@ def test_time_left_goes_by_orders_of_magnitude(monkeypatch: pytest.MonkeyPatch) 
     clock = [0.0]
     monkeypatch.setattr("oasis_alloc.solvers.monitor.time.perf_counter", lambda: clock[0])
     monitor = Monitor(1e-6)
-    monitor.about(1_000, -np.inf, 0.0, 0.0, None)
+    monitor.about(1_000, -np.inf, 0.0, 0.0, None, 1.0)
     none = np.empty(0)
     states = []
     for second, gap in enumerate((None, 1e-2, 1e-2, 1e-3, 1e-4, 9e-7)):

@@ -128,7 +128,7 @@ def test_a_linear_program_keeps_a_limit_far_below_its_largest_coefficient(limit:
     matrix = sp.csc_array(np.array([[1.0, limit], [1.0, 1.0]]))
     lp = LinearProgram(
         np.array([1.0, 2.0]), matrix, np.full(2, -np.inf), np.array([limit, 2.0]), np.zeros(2), np.ones(2), 2,
-        limits=np.array([limit, 0.0]), allowed=np.array([limit, 1.0]),
+        limits=np.array([limit, 0.0]), units=np.array([limit, 1.0]),
     )  # fmt: skip
     solution = solve_lp(lp)
     assert solution is not None

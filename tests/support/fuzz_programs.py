@@ -33,6 +33,9 @@ import oasis_alloc as oa
 LIMIT = 20.0
 """Seconds that a solve may take; programs of some hundred pairs take some hundredths."""
 
+_FOR_GOOD = contextlib.ExitStack()
+"""What lasts until the process ends; a stack that nothing names would leave its contexts at once."""
+
 
 @dataclass
 class Judged:
@@ -118,7 +121,7 @@ def _quietly(large_paths: bool) -> None:
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if large_paths:
-        contextlib.ExitStack().enter_context(every_large_path())  # for the rest of the process
+        _FOR_GOOD.enter_context(every_large_path())
 
 
 def is_failure(category: str) -> bool:

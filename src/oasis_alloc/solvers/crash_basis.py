@@ -68,7 +68,7 @@ def crash_basis(part: Restricted, prices: Floats) -> CrashBasis:
     lower[ranged] = upper[ranged] = limit
     shifted = LinearProgram(
         cost, matrix, lower, upper, np.concatenate([lp.lower, low]), np.concatenate([lp.upper, high]), lp.n_fixed,
-        lp.limits, lp.allowed,
+        lp.limits, lp.units,
     )  # fmt: skip
     columns = np.where((cost > 0.0) & np.isfinite(shifted.upper), AT_UPPER, AT_LOWER).astype(np.int8)
     columns[~np.isfinite(shifted.lower)] = AT_UPPER

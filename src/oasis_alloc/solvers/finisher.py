@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
+from oasis_alloc.common.verdicts import EPSILON, FEASIBLE, relative_gap
 from oasis_alloc.engines.base import Engine, PairSplit
+from oasis_alloc.errors import SolverError
 from oasis_alloc.kernels.solve.decide import N_BINS
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.crash_basis import crash_basis
@@ -90,7 +91,14 @@ def finish_rounds(
         start = center
         loose = searching and round_ < settings.loose_rounds
         reach = np.maximum(margins, settings.far * scale) if loose else margins
-        last = finish(engine, monitor, decision, start, np.minimum(reach, radius), max_price, last, settings)
+        paid = float(radius[np.isfinite(radius)].max(initial=0.0))  # that a curved function may pay, beyond its price
+        max_price = max_price if paid <= max_price else settings.first_slack * paid
+        try:
+            last = finish(engine, monitor, decision, start, np.minimum(reach, radius), max_price, last, settings)
+        except SolverError:
+            if last is None:
+                raise
+            return last  # what rounds have found so far is certified
         monitor.offer(last.allocation)
         new = program.admit(last.prices)
         if loose and monitor.reached:
@@ -112,7 +120,8 @@ def finish_rounds(
         # if prices moved far and the bound got worse, the chords are too coarse there
         narrow = settings.narrow * radius
         smallest = radius if early else np.maximum(narrow, 2.0 * moved) if better else narrow
-        radius = np.where(last.pressed, settings.widen * radius, np.minimum(radius, smallest))
+        wide = _wide_enough(program, last, start, radius, settings)
+        radius = np.where(last.pressed, wide, np.minimum(radius, smallest))
         if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
@@ -147,6 +156,20 @@ def _first_radius(
         margins[block.rows] = np.maximum(margins[block.rows], settings.min_margin * own)
         radius[block.rows] = np.clip(margins[block.rows], settings.first_radius * own, own)
     return margins, radius
+
+
+def _wide_enough(program: Program, last: Round, start: Floats, radius: Floats, settings: DualSettings) -> Floats:
+    """Radius by row for the next round of pressed rows: some times as large, or as far as a curved price has to go.
+
+    Steep functions of tiny totals have prices of 1e12 scores, and the totals that limits leave say so at once.
+    """
+    out = settings.widen * radius
+    for block in program.curved if last.pressed.any() else ():
+        price = block.function.price_at(last.allocation.totals[block.rows])
+        away = 2.0 * np.abs(price - start[block.rows]) * program.row_scale[block.rows]
+        far = np.isfinite(away) & (away > settings.widen**3 * radius[block.rows])
+        out[block.rows] = np.where(far, away, out[block.rows])
+    return out
 
 
 def _wider(
@@ -237,7 +260,9 @@ def finish(
     _, fixed = engine.add_up(shown, np.ones(shown.size))
     kept_rows = np.empty(0, np.int64) if last is None else last.part.rows
     scale = program.row_scale
-    part = restricted(engine, decision, fixed, prices, radius / scale, max_price / scale, kept_rows)
+    # a curved price may go as far as its radius
+    highest = np.maximum(max_price / scale, np.where(np.isfinite(radius), 2.0 * (np.abs(prices) + radius / scale), 0.0))
+    part = restricted(engine, decision, fixed, prices, radius / scale, highest, kept_rows)
     basis = None
     if last is not None and part.pairs.size <= max(settings.restart, 2 * last.part.pairs.size):
         basis = last.part.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
@@ -249,8 +274,12 @@ def finish(
     rows = part.rows
     new = prices.copy()
     new[rows] = part.prices(solution)
+    # the rounding of a trillion scores would bring pairs into slates: see finer_bound.py
+    steep = np.abs(new) * program.row_scale > settings.steep * engine.survey().size
+    new[steep] += EPSILON * np.abs(new[steep])
     above, below = part.slack(solution)
-    slack = np.maximum(above, below) > settings.slack * np.maximum(program.row_scale, np.abs(fixed))[rows]
+    size = np.where(part.small.sizes > 0.0, np.minimum(program.row_scale, part.small.sizes), program.row_scale)
+    slack = np.maximum(above, below) > settings.slack * np.maximum(size, np.abs(fixed))[rows]
     added = undecided[kept]
     at = np.searchsorted(shown, added)
     positions, weights = np.insert(shown, at, added), np.insert(np.ones(shown.size), at, x[kept])

@@ -14,6 +14,7 @@ from oasis_alloc.errors import SolverError
 from oasis_alloc.solvers.linear import BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.scaling import scaled
 
+_TOLERANCE = 1e-9  # of rows, bounds and reduced costs
 _BANNER = threading.RLock()
 
 # options tried in order: with numbers of very different sizes, one method can fail where another works
@@ -48,7 +49,7 @@ def solve_lp(
         status = highs.getModelStatus()
         if status == highspy.HighsModelStatus.kTimeLimit:
             return None
-        if status == highspy.HighsModelStatus.kOptimal:
+        if status == highspy.HighsModelStatus.kOptimal or _is_optimal(highs, scale.lp):
             return scale.back(_solution(highs))
         ended = highs.modelStatusToString(status)
     raise SolverError(f"HiGHS ended with {ended} on a program known to be feasible and bounded. Please report this.")
@@ -69,8 +70,8 @@ def _loaded(
         int(highspy.ObjSense.kMaximize), 0.0, lp.cost, lp.lower, lp.upper, lp.row_lower, lp.row_upper,
         matrix.indptr, matrix.indices, matrix.data, np.zeros(matrix.shape[1], np.int32),
     )  # fmt: skip
-    highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
-    highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
+    highs.setOptionValue("primal_feasibility_tolerance", _TOLERANCE)
+    highs.setOptionValue("dual_feasibility_tolerance", _TOLERANCE)
     for name, value in options.items():
         highs.setOptionValue(name, value)
     if time_limit is not None:
@@ -82,6 +83,24 @@ def _loaded(
         start.valid = True
         highs.setBasis(start)
     return highs
+
+
+def _is_optimal(highs: Any, lp: LinearProgram) -> bool:
+    """True of a basic solution that keeps both tolerances, whatever the status.
+
+    With numbers of very different sizes, HiGHS can end with "Unknown" there: the objectives of both sides differ by
+    more than it expects, or a row is off by a rounding of what it adds up, which is more than its tolerance.
+    """
+    import highspy
+
+    info = highs.getInfo()
+    if not info.basis_validity or int(info.dual_solution_status) != int(highspy.SolutionStatus.kSolutionStatusFeasible):
+        return False
+    x = np.array(highs.getSolution().col_value)
+    sums, sizes = lp.matrix @ x, abs(lp.matrix) @ np.abs(x)
+    off = np.maximum(np.maximum(sums - lp.row_upper, lp.row_lower - sums), 0.0)
+    beyond = np.maximum(np.maximum(x - lp.upper, lp.lower - x), 0.0)
+    return bool(np.all(off <= _TOLERANCE * np.maximum(sizes, 1.0)) and np.all(beyond <= _TOLERANCE))
 
 
 def _solution(highs: Any) -> LinearSolution:

@@ -27,7 +27,7 @@ class LinearProgram:
     upper: Floats
     n_fixed: int = 0  # leading columns that are probabilities; others may have any unit
     limits: Floats = field(default_factory=lambda: np.empty(0))  # sizes of rows' limits; 0: none is to be kept
-    allowed: Floats = field(default_factory=lambda: np.empty(0))  # of the first columns: small_limits.py; empty means 1
+    units: Floats = field(default_factory=lambda: np.empty(0))  # of the first columns: small_limits.py; empty means 1
 
 
 @dataclass(frozen=True, eq=False)

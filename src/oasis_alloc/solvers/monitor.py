@@ -147,7 +147,7 @@ class Monitor:
         self._narrowing: Narrowing | None = None
         self._n_pairs = 0
         self._lowest = -np.inf
-        self._rounding = 0.0
+        self._rounding, self._slots = 0.0, 1.0
         self._scale = 0.0
         self._free: float | None = None
         self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
@@ -163,15 +163,15 @@ class Monitor:
         inner._rounding, inner._scale = rounding, scale
         return inner
 
-    def about(self, n_pairs: int, lowest: float, scale: float, rounding: float, free: float | None) -> None:
+    def about(self, pairs: int, lowest: float, scale: float, rounding: float, free: float | None, slots: float) -> None:
         """Set what is known about the program before the solve.
 
         A bound below `lowest` proves that there is no allocation. `scale` is the size of the objective until a bound
-        or value is known, `rounding` that of sums of scores. `free` is a bound of all allocations, also those that
-        break limits, if one is known.
+        or value is known, `rounding` that of sums of scores in all `slots`. `free` is a bound of all allocations, also
+        those that break limits, if one is known.
         """
-        self._n_pairs, self._lowest, self._scale = n_pairs, lowest, scale
-        self._rounding, self._free = rounding, free
+        self._n_pairs, self._lowest, self._scale = pairs, lowest, scale
+        self._rounding, self._free, self._slots = rounding, free, slots
 
     def measure_parts(self, parts: Callable[[npt.NDArray[np.int64], Floats], float]) -> None:
         """Use this function for the absolute parts of the objective of an allocation: linear terms may cancel."""
@@ -244,7 +244,7 @@ class Monitor:
 
     @property
     def rounding(self) -> float:
-        """The difference up to which bound and value count as equal, in the objective's unit: a share of its parts."""
+        """The difference up to which bound and value count as equal: a share of the objective's parts."""
         return self.rounding_of(self._best)
 
     def rounding_of(self, allocation: Allocation | None) -> float:
@@ -304,12 +304,13 @@ class Monitor:
         """True if the solve is complete: the requested gap is reached, without much help from terms that cancel.
 
         Parts that cancel make the relative gap small, which is right only if it cannot be improved. While it can, they
-        count one hundredth.
+        count one hundredth, and rounding is that of the slots in use: that of all may be more than the objective.
         """
         if self._best is None or not self.proven:
             return False
-        size = _OF_PARTS * self._best.size
-        return relative_gap(self.bound, self._best.value, size, self.rounding) <= self._target
+        size, rounding = _OF_PARTS * self._best.size, self.rounding - self._rounding
+        rounding += self._rounding * min(1.0, float(self._best.x.sum()) / self._slots)
+        return relative_gap(self.bound, self._best.value, size, rounding) <= self._target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
         """Keep a bound if it is the best so far; raise `SuspectedInfeasible` if no allocation has such a low value."""

@@ -162,7 +162,9 @@ def restricted(
         ],
     )
     zeros, n_more = np.zeros(aux.size), 2 * rows.size + gain.size
-    small = small_limits(program, measures, np.diff(through.indptr) == 0, fixed)
+    asked = np.zeros(program.n_rows)
+    asked[curved] = np.abs(first + width[:, : SEGMENTS // 2].sum(axis=1))
+    small = small_limits(program, measures, np.diff(through.indptr) == 0, fixed, asked)
     value = undecided.value - slates.decrement
     lp = LinearProgram(
         cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel(), forms.gain]),
@@ -176,7 +178,7 @@ def restricted(
         ]),
         n_fixed=n + n_steps,
         limits=np.concatenate([np.zeros(n_slates), small.sizes[rows], zeros, np.zeros(forms.row_lower.size)]),
-        allowed=small.allowed,
+        units=small.units,
     )  # fmt: skip
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
     return Restricted(
@@ -204,9 +206,9 @@ def _segments(
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = np.diff(worth, axis=1) / width
         middle = reach[:, None] * (2.0 * (np.arange(SEGMENTS) + 0.5) / SEGMENTS - 1.0)
-        size = np.maximum(program.row_scale[here][:, None], np.abs(totals[:, 1:]))
-        flat = ~np.isfinite(slope) | (width <= 1e-12 * size)
-        slope = np.where(flat, -(prices[here][:, None] + middle), slope)
+        # as f is concave, a chord is no steeper than the curve at its ends; rounding of close totals may say otherwise
+        center, half = -(prices[here][:, None] + middle), reach[:, None] / SEGMENTS
+        slope = np.where(np.isfinite(slope), np.clip(slope, center - half, center + half), center)
         every.append((here, totals[:, 0], width, np.clip(slope, -max_prices[here][:, None], max_prices[here][:, None])))
     if not every:
         return np.empty(0, np.int64), np.empty(0), np.empty((0, SEGMENTS)), np.empty((0, SEGMENTS))

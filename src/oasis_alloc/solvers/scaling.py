@@ -49,8 +49,8 @@ def scaled(lp: LinearProgram) -> Scaled:
     of = np.repeat(np.arange(n_columns), np.diff(matrix.indptr))
     mine = slice(0, int(matrix.indptr[lp.n_fixed]))
     probability = np.ones(n_columns)
-    if lp.allowed.size:
-        probability[: lp.allowed.size] = np.where(lp.allowed < 1.0, 1.0 / _inverse(lp.allowed), 1.0)
+    if lp.units.size:
+        probability[: lp.units.size] = np.where(lp.units < 1.0, 1.0 / _inverse(lp.units), 1.0)
     largest = _largest((size * probability[of])[mine], at[mine], n_rows)
     row, column = _inverse(largest), probability.copy()
     rest = largest == 0.0  # rows without probabilities

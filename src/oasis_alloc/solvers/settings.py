@@ -136,6 +136,7 @@ class DualSettings:
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
     slack: float = 1e-9  # of a total: a larger miss counts in a linear program
+    steep: float = 1e8  # typical values from which the rounding of a price shows in scores
     max_rounds: int = 40  # linear programs
     widen: float = 4.0  # factor of the margin of a pressed row
     close: float = 0.25  # share of a row's margin within which new prices leave a pair open

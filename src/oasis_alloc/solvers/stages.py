@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import ROUNDING
 from oasis_alloc.engines.base import Engine
+from oasis_alloc.errors import SolverError
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.row_units import with_units_of_rows
 from oasis_alloc.program.variants import without_idle_limits
@@ -80,7 +81,8 @@ def prepare(engine: Engine, monitor: Monitor) -> bool:
     program = with_units_of_rows(engine.program, engine.survey().typical)
     engine.program = program = without_idle_limits(program, *reach)
     ahead = quick_check(engine)
-    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free)
+    slots = max(program.slots, 1.0)
+    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free, slots)
     if ahead.free is not None:
         monitor.offer_bound(ahead.free, np.zeros(program.n_rows))
     return ahead.trivially_infeasible
@@ -121,7 +123,7 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
         worthless = domain_conflict(engine, task.engine_of, monitor)
         if worthless is not None:
             return Outcome(Status.INFEASIBLE, worthless, worthless=True)
-        with suppress(SuspectedInfeasible):
+        with suppress(SuspectedInfeasible), _other_ways(task):
             z = task.checkpointer.begin(engine, monitor)
             if not monitor.reached and task.warm is not None:
                 solve_again(engine, monitor, task.warm)
@@ -131,13 +133,28 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
         conflict = _conflict(task)
         if conflict is not None:
             return conflict
-        task.run(engine, monitor, None if monitor.prices is None else engine.program.variables(monitor.prices))
+        with _other_ways(task):
+            task.run(engine, monitor, None if monitor.prices is None else engine.program.variables(monitor.prices))
     if not monitor.proven:
         bound_of_nothing(engine, monitor)
         finer_bound(engine, monitor)
     if not monitor.proven and task.name == "dual":
         ask_reference(engine, monitor)
     return None
+
+
+@contextmanager
+def _other_ways(task: Task) -> Iterator[None]:
+    """Ask the reference after a failure of our solver, which is one of a linear program: it has another one.
+
+    What was found before is certified. A reference that was asked for has no other way.
+    """
+    try:
+        yield
+    except SolverError:
+        if task.name != "dual":
+            raise
+        ask_reference(task.engine, task.monitor)
 
 
 def _conflict(task: Task) -> Outcome | None:

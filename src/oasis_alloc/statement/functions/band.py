@@ -124,7 +124,7 @@ class BoundBand(BoundFunction):
         return BoundBand(lower, upper)
 
     def without_rounding(self, unit: float) -> BoundBand:
-        """The same, with limits set to 0 that differ from 0 only by rounding; a pair adds at most `unit`."""
+        """The same, with limits set to 0 that are below it only by rounding; a pair adds at most `unit`."""
         return BoundBand(near_zero(self.lower, unit), near_zero(self.upper, unit))
 
     def conic(self, totals: Any) -> Conic:
@@ -132,11 +132,12 @@ class BoundBand(BoundFunction):
 
 
 def near_zero(limit: Floats, unit: float) -> Floats:
-    """Limits of nonnegative totals, set to 0 if they are within 1e-12 of what one pair can add.
+    """Limits of nonnegative totals, set to 0 if they are below it by no more than 1e-12 of what one pair can add.
 
-    A cap of 0.3 - (0.1 + 0.2) is -5.6e-17, and a floor of 0.1 + 0.2 - 0.3 is above 0.
+    A cap of 0.3 - (0.1 + 0.2) is -5.6e-17, and no total is as small as that. A limit above 0 can be kept, however small
+    it is, and stays as stated.
     """
-    return np.where(np.abs(limit) <= 1e-12 * unit, 0.0, limit)
+    return np.where((limit < 0.0) & (limit >= -1e-12 * unit), 0.0, limit)
 
 
 def checked_name(name: object) -> str:
