@@ -12,6 +12,7 @@ import numpy as np
 
 from oasis_alloc.common.labels import as_listed, is_none, shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.common.remote import Files
 from oasis_alloc.common.remote_path import as_place, name_of, text_in
 from oasis_alloc.errors import InputError
@@ -62,11 +63,10 @@ def replay(arguments: argparse.Namespace) -> int:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            given = tomllib.load(file)
+        given = tomllib.loads(read_regular(path).decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of bytes, of TOML and of its numbers
         raise InputError(f"{path}: not TOML: {error}.") from None
     _known(path, "", given, _TOP)
     return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -41,6 +42,18 @@ def distinct_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(out) < len(members):
         raise ValueError("a name appears twice")
     return out
+
+
+def from_json(text: str | bytes) -> Any:
+    """What a JSON text says; ValueError for other texts, also for those that are nested too deeply to be read.
+
+    >>> from_json('{"a": [1, 2]}')
+    {'a': [1, 2]}
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("lists or objects are nested too deeply") from None
 
 
 class Document:

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 _MANY = 200  # names above which most are ruled out before difflib: each comparison takes 10 to 50 microseconds
 _AS_TEXT = 2_000  # names that are not strings and are converted to text for the comparison
 _COMPARED = 64  # names left for difflib
+_COMPARED_LONG = 8  # the same of names that are longer than `_LONGEST`
 _LEFT = 4_096  # names left after a comparison of a few characters
 _FEW = 4  # characters of each end for this comparison
 _BLOCK = 16_384  # names that are compared together
 _SAMPLE = 256  # names in the sample that shows which characters nearly all names share
 _SHARED = 0.9  # share of names with the same character from which that character is ignored
 _ALIKE = 0.6  # smallest similarity of a suggestion: difflib's own
-_LONGEST = 80  # characters of a name that are compared, or shown
+_LONGEST = 80  # characters of a name that are compared from each end, or shown
+_LONGEST_OF_ALL = 2_000  # characters of a name from which the others are ignored
 _SHOWN = 12  # names that are listed
 _COLUMNS = 1_000  # names above which none is a column of a table
 
@@ -63,31 +65,54 @@ def nearest(name: object, names: Sequence[Any]) -> list[Any]:
     >>> nearest("relevence", ["promotion", "relevance"]), nearest("ROCK", ["rocks", "rock"]), nearest("zzz", ["rock"])
     (['relevance'], ['rock'], [])
     """
-    text = str(name)[:_LONGEST]
+    text = str(name)[:_LONGEST_OF_ALL]
     pool = list(names) if len(names) <= _MANY else _pool(text, names)
     folded, exact = difflib.SequenceMatcher(), difflib.SequenceMatcher()
-    folded.set_seq2(text.lower())
-    exact.set_seq2(text)
     best: tuple[float, int, float] = (_ALIKE, -1, 0.0)
     found: list[Any] = []
     for other in pool:
-        spelled = str(other)[:_LONGEST]
-        folded.set_seq1(spelled.lower())
-        if folded.real_quick_ratio() < best[0] or folded.quick_ratio() < best[0]:
+        spelled, asked, same = _differing(str(other)[:_LONGEST_OF_ALL], text)
+        share = 2.0 * same / max(1, 2 * same + len(spelled) + len(asked))  # of the ratio, from what was left out
+        folded.set_seqs(spelled.lower(), asked.lower())
+        if share + (1.0 - share) * folded.real_quick_ratio() < best[0]:
             continue
-        ratio = folded.ratio()
+        if share + (1.0 - share) * folded.quick_ratio() < best[0]:
+            continue
+        ratio = share + (1.0 - share) * folded.ratio()
         if ratio >= best[0]:
-            exact.set_seq1(spelled)
-            now = (ratio, sum(map(operator.eq, spelled.lower(), text.lower())), exact.ratio())
+            exact.set_seqs(spelled, asked)
+            equal = same + sum(map(operator.eq, spelled.lower(), asked.lower()))
+            now = (ratio, equal, share + (1.0 - share) * exact.ratio())
             if now > best:
                 best, found = now, [other]
     return found
 
 
+def _differing(one: str, other: str) -> tuple[str, str, int]:
+    """What is left to compare of two texts: all of short ones; of long ones, what is between equal beginnings and ends.
+
+    Also the number of letters in each that are left out because they are equal. Comparisons take quadratic time.
+    """
+    if max(len(one), len(other)) <= _LONGEST:
+        return one, other, 0
+    begin = _agreeing(one, other)
+    one, other = one[begin:], other[begin:]
+    end = _agreeing(one[::-1], other[::-1])
+    one, other = one[: len(one) - end], other[: len(other) - end]
+    return one[:_LONGEST], other[:_LONGEST], begin + end
+
+
+def _agreeing(one: str, other: str) -> int:
+    """The number of letters before the first that differs."""
+    differs = map(operator.ne, one, other)
+    return next((k for k, unlike in enumerate(differs) if unlike), min(len(one), len(other)))
+
+
 def _pool(text: str, names: Sequence[Any]) -> list[Any]:
     """The names among many that are worth a comparison; they include the right one if it exists."""
     try:
-        if near := _one_edit(text, names):
+        looked_up = hasattr(names, "places")  # else all names are scanned
+        if len(text) <= _LONGEST * (4 if looked_up else 1) and (near := _one_edit(text, names)):
             return near
         spelled = getattr(names, "spelled", None) or Spelled(names)
     except TypeError:  # names that are not strings
@@ -140,29 +165,28 @@ class Spelled:
         scores = np.concatenate([block.scores(letters, *few) for block in self._blocks])
         left = _largest(scores, _LEFT)
         scores = _Block([self._names[k] for k in left.tolist()]).scores(letters, *every)
-        return left[_largest(scores, _COMPARED)].tolist()  # type: ignore[no-any-return]  # integers
+        number = _COMPARED if len(text) <= _LONGEST else _COMPARED_LONG
+        return left[_largest(scores, number)].tolist()  # type: ignore[no-any-return]  # integers
 
 
 class _Block:
     """The characters of some names, one name after the other."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        joined = "\n".join(names)
+        # padding before the first name and after the last one, for short names
+        room = "\n" * _LONGEST
+        joined = "\n".join((room[1:], *names, room))
         as_bytes = joined.isascii()
         plain = joined.encode("ascii") if as_bytes else joined.encode("utf-32-le", "surrogatepass")
-        codes: NDArray[Any] = np.frombuffer(plain, np.uint8 if as_bytes else np.uint32)
-        ends = np.append(np.flatnonzero(codes == ord("\n")), codes.size)
-        if ends.size != len(names):  # names with line breaks
-            ends = np.cumsum(np.fromiter(map(len, names), np.int64, len(names)) + 1) - 1
-        self._ends, self._starts = ends, np.concatenate(([0], ends[:-1] + 1))
-        self._lengths = (ends - self._starts).astype(np.int32)
-        # padding before the first name and after the last one, for short names
-        room = np.full(_LONGEST, ord("\n"), codes.dtype)
-        self._codes = np.concatenate((room, codes, room))
+        self._codes: NDArray[Any] = np.frombuffer(plain, np.uint8 if as_bytes else np.uint32)
+        lengths = np.fromiter(map(len, names), np.int64, len(names))
+        self._ends = np.cumsum(lengths + 1) - 1
+        self._starts = self._ends - lengths
+        self._lengths = lengths.astype(np.int32)
 
     def telling(self, letters: list[tuple[int, ...]]) -> tuple[list[int], list[int]]:
         """Distances from the front, and from the back, at which the text's letter is not nearly universal."""
-        asked = range(len(letters))
+        asked = range(min(len(letters), _LONGEST))
         front, back = ([k for k in asked if self._equal(letters, k, end).mean() <= _SHARED] for end in (0, 1))
         return front, back
 

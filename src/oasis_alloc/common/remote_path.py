@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from oasis_alloc.common.files import replacing, write_whole
+from oasis_alloc.common.regular_files import DOCUMENT, check_size, read_regular
 from oasis_alloc.common.remote import RemoteFolder, is_remote, without_secrets
 from oasis_alloc.errors import require
 
@@ -211,8 +212,17 @@ def write_at(path: AnyPath, content: bytes | str) -> None:
 
 
 def text_at(path: AnyPath) -> str:
-    """The text of a file in UTF-8; OSError, and ValueError for other bytes."""
-    return as_place(path).read_text(encoding="utf-8")
+    """The text of a regular file in UTF-8, up to `DOCUMENT` bytes; OSError, and ValueError for other bytes."""
+    return document_at(path).decode()
+
+
+def document_at(path: AnyPath) -> bytes:
+    """The bytes of a regular file, up to `DOCUMENT`; OSError, and ValueError for a path with a null character."""
+    place = as_place(path)
+    if isinstance(place, RemotePath):
+        check_size(place.about()[0], DOCUMENT, place)
+        return place.read_bytes()
+    return read_regular(place)
 
 
 @contextmanager

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.remote_path import AnyPath, copied_from, name_of, write_at
+from oasis_alloc.common.files import reason_of
+from oasis_alloc.common.labels import shown
+from oasis_alloc.common.regular_files import check_regular
+from oasis_alloc.common.remote_path import AnyPath, RemotePath, copied_from, name_of, write_at
 from oasis_alloc.errors import InputError
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -47,13 +50,17 @@ def read_tensors(path: AnyPath, kind: str) -> tuple[Tensors, dict[str, str]]:
 
     what = kind.split()[1]
     # the error depends on where a file is damaged: types that NumPy lacks, sizes beyond the memory
-    wrong = (OSError, SafetensorError, TypeError, ValueError, KeyError, AttributeError, OverflowError, MemoryError)
+    wrong = (SafetensorError, TypeError, ValueError, KeyError, AttributeError, OverflowError, MemoryError)
     try:
-        with copied_from(path) as local, safe_open(os.fspath(local), framework="numpy") as file:
-            about: dict[str, str] = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        with copied_from(path) as local:
+            check_regular(local)  # the library would wait for a pipe
+            with safe_open(os.fspath(local), framework="numpy") as file:
+                about: dict[str, str] = dict(file.metadata() or {})
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except FileNotFoundError as error:  # its text has the path, which the caller says
         raise InputError(f"cannot be read as a {what} (there is no such file).") from error
+    except OSError as error:
+        raise InputError(f"cannot be read as a {what} ({reason_of(error)}).") from error
     except wrong as error:
         raise InputError(f"cannot be read as a {what} ({error}).") from error
     if about.get(_FORMAT) != kind:
@@ -66,6 +73,8 @@ def read_tensors(path: AnyPath, kind: str) -> tuple[Tensors, dict[str, str]]:
 
 def read_named(path: AnyPath, kind: str) -> tuple[Tensors, dict[str, str]]:
     """As `read_tensors`; the error begins with the path."""
+    if not isinstance(path, (str, os.PathLike, RemotePath)):
+        raise InputError(f"path is {shown(path)}; expected the path of a {kind.split()[1]}.")
     try:
         return read_tensors(path, kind)
     except InputError as error:

@@ -7,8 +7,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.files import reason_of
-from oasis_alloc.common.remote_path import Place, RemotePath, write_at
+from oasis_alloc.common.remote_path import Place, RemotePath, text_at, write_at
 from oasis_alloc.errors import InputError
 
 NAME = "_partitions.json"
@@ -116,13 +117,13 @@ class Manifest:
         """The manifest of a directory, None if it has none; `InputError` if it cannot be understood."""
         path = directory / NAME
         try:
-            text = path.read_text(encoding="utf-8")
+            text = text_at(path)
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({reason_of(error)}).") from error
         try:
-            found = json.loads(text)
+            found = from_json(text)
             if found.pop("format") != _FORMAT:
                 raise InputError(f"{path} has another format than {_FORMAT}; partition the pairs again.")
             found["items"] = StoredFile(**found["items"])

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.files import reason_of, write_whole
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.serving.file.container import read_regular
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.file.stored import StoredPolicy

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from oasis_alloc.common.files import path_text
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, LedgerUnavailableError
 from oasis_alloc.pacing.ledger_merge import Change, Row
@@ -117,7 +118,7 @@ def open_store(address: object, name: str) -> Store:
     if isinstance(address, (str, os.PathLike)) and "://" not in str(address) and str(address):
         from oasis_alloc.pacing.ledger_sqlite import SQLiteStore
 
-        return SQLiteStore(os.fspath(address), name)
+        return SQLiteStore(path_text(address), name)
     if hasattr(address, "record") and hasattr(address, "swap"):
         return address  # type: ignore[return-value]  # a store of the caller's
     raise InputError(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import plain
 from oasis_alloc.common.remote_path import name_of, text_at, write_at
@@ -27,7 +28,7 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a state, or raise `InputError`."""
     try:
-        state = json.loads(text_at(path))
+        state = from_json(text_at(path))
     except (ValueError, OSError) as error:
         raise InputError(f"{name_of(path)}: no saved pacer ({reason_of(error)}).") from None
     if not isinstance(state, dict) or state.get("format") != _FORMAT:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -228,7 +229,7 @@ class Schedule(ByFields):
     def load(cls, path: str | os.PathLike[str]) -> Schedule:
         """Read what `save` has written; see there."""
         try:
-            found = json.loads(text_at(path))
+            found = from_json(text_at(path))
         except (OSError, ValueError) as error:
             raise InputError(f"{name_of(path)} cannot be read as a schedule: {reason_of(error)}") from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:

@@ -9,6 +9,7 @@ from typing import Any
 
 from oasis_alloc.common.documents import distinct_members
 from oasis_alloc.common.files import reason_of
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.common.remote import Files
 from oasis_alloc.data.column_map import ColumnMap, read_map
 from oasis_alloc.errors import InputError, ProblemError
@@ -33,7 +34,7 @@ def _document(path: Path, place: str) -> Any:
     """What a JSON file has; numbers that JSON does not allow, such as NaN, are refused."""
     try:
         return json.loads(
-            path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct_members, parse_constant=_refused
+            read_regular(path).decode("utf-8-sig"), object_pairs_hook=distinct_members, parse_constant=_refused
         )
     except FileNotFoundError:
         raise InputError(f"{place}: {path}: there is no such file.") from None

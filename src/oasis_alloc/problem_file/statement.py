@@ -11,6 +11,7 @@ from typing import Any
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.common.remote_path import text_in
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
@@ -166,7 +167,7 @@ def _options(
 def read_source(path: Path) -> str:
     """The text of a TOML file; raises `InputError`."""
     try:
-        return path.read_text(encoding="utf-8-sig")  # some editors begin files with a byte order mark
+        return read_regular(path).decode("utf-8-sig")  # some editors begin files with a byte order mark
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
     except UnicodeDecodeError as error:

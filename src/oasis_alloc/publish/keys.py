@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.publish.manifest import PublishedVersion, signed, signed_bytes
 
@@ -134,11 +135,7 @@ def _text_of(source: object, argument: str) -> tuple[bytes, str]:
         raise InputError(f"{argument} is {shown(source)}; expected a PEM file, or 'env:NAME' for a variable.")
     path = Path(source)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path} has {path.stat().st_size:,} bytes, too many for a key.")
-        return path.read_bytes(), str(path)
+        return read_regular(path, _LARGEST), str(path)
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise InputError(f"{path}: the key cannot be read ({reason}).") from error

@@ -11,9 +11,11 @@ from typing import Protocol
 
 from oasis_alloc.common.files import locked, write_whole
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.common.remote import RemoteFolder, is_remote
 from oasis_alloc.errors import InputError
 
+_LARGEST = 1 << 33  # bytes of a file
 _LOCK = "manifest.lock"
 _ABANDONED = 3600.0  # seconds after which a temporary file belongs to a process that was killed
 
@@ -51,7 +53,7 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
-        return (self.path / name).read_bytes()
+        return read_regular(self.path / name, _LARGEST)
 
     def write(self, name: str, raw: bytes) -> None:
         """Write a file, completely or not at all."""

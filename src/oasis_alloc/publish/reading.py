@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.publish.directory import verified_file
 from oasis_alloc.publish.manifest import LARGEST, Manifest, PublishedVersion, is_manifest
 from oasis_alloc.publish.places import Folder
-from oasis_alloc.serving.file.container import read_regular
 
 if TYPE_CHECKING:
     from oasis_alloc.publish.trust import Trust

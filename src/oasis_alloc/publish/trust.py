@@ -12,6 +12,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
+from oasis_alloc.common.regular_files import read_regular
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.publish.keys import key_id, public_key, verifies
 from oasis_alloc.publish.manifest import PublishedVersion, checked_text
@@ -113,7 +114,7 @@ class Trust(ByFields):
         if self.remember is None:
             return 0
         try:
-            text = self.remember.read_text("ascii").strip()
+            text = read_regular(self.remember).decode("ascii").strip()
         except FileNotFoundError:
             return 0
         except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
-from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.documents import from_json, jsonable
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote_path import AnyPath, as_place, text_at, write_at
@@ -169,7 +169,7 @@ class _Done:
         if self._path is None or not self._path.exists():
             return
         try:
-            found = json.loads(text_at(self._path))
+            found = from_json(text_at(self._path))
         except (ValueError, OSError) as error:
             raise InputError(
                 f"replay(resume): {self._path} cannot be read ({reason_of(error)}); expected a file of an earlier call."

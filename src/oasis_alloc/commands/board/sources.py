@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from oasis_alloc.common.regular_files import check_regular
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError, OasisAllocError
 
@@ -150,6 +151,7 @@ def _kind(path: Path) -> str:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path)
         with safe_open(str(path), framework="numpy") as file:
             return str((file.metadata() or {}).get("format", ""))
     except (OSError, SafetensorError, TypeError, ValueError, KeyError, OverflowError, MemoryError):

@@ -15,7 +15,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
-from oasis_alloc.common.remote_path import Place, as_place, copied_from, files_in
+from oasis_alloc.common.remote_path import Place, as_place, copied_from, files_in, text_at
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.publish.decisions.schema import FORMAT, SCHEMA, Decision, as_table, decisions_of
 
@@ -212,7 +212,7 @@ def _read(path: Place) -> Any:
 
 def _lines(path: Place) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").split("\n")
+        return text_at(path).split("\n")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.documents import from_json, jsonable
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.common.remote import RemoteFolder, without_secrets
+from oasis_alloc.common.remote_path import text_at
 
 FORMAT, SCHEMA = "oasis_alloc.job_run", 1
 STEP_FORMAT = "oasis_alloc.job_step"
@@ -68,7 +69,7 @@ class RunFolder:
     def report(self, name: str) -> dict[str, Any] | None:
         """A JSON document of the run; None if it is not there or damaged, as if it had not been written."""
         try:
-            found = json.loads(self.file(name).read_text(encoding="utf-8"))
+            found = from_json(text_at(self.file(name)))
         except (OSError, ValueError):
             return None
         known = isinstance(found, dict) and found.get("format") in (FORMAT, STEP_FORMAT)

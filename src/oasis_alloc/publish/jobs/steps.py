@@ -11,9 +11,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import write_whole
-from oasis_alloc.common.remote_path import text_in
+from oasis_alloc.common.remote_path import text_at, text_in
 from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.page.page import page
 from oasis_alloc.problem_file.answers import further_answers
@@ -154,7 +155,7 @@ class Steps:
 
         if self.last is None or not self.last.file(REQUESTS).is_file():
             return None
-        requests = json.loads(self.last.file(REQUESTS).read_text(encoding="utf-8"))
+        requests = from_json(text_at(self.last.file(REQUESTS)))
         before = Policy.load(self.last.file(POLICY))
         return compare_on(requests, before, Policy.load(self.folder.file(POLICY)))
 

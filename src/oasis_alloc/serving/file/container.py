@@ -12,10 +12,8 @@ import json
 import math
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import IO, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from oasis_alloc.common.documents import distinct_members
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.regular_files import check_size, opened_regular
 from oasis_alloc.common.remote_path import RemotePath, as_place, name_of, write_at
 from oasis_alloc.errors import SnapshotError
 
@@ -120,9 +119,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     try:
         place = as_place(os.fsdecode(path))
         if isinstance(place, RemotePath):
-            _check_size(place.about()[0], _LARGEST)
+            check_size(place.about()[0], _LARGEST, place)
             return place.read_bytes()
-        with _opened(path, _LARGEST) as file:
+        with opened_regular(path, _LARGEST) as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(8)
             length = int.from_bytes(head, "little")
@@ -138,42 +137,13 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise SnapshotError(f"it cannot be read: {reason}", "unreadable") from error
 
 
-def read_regular(path: str | os.PathLike[str], largest: int, length: int | None = None) -> bytes:
-    """The bytes of a regular file that is not larger, all or the first `length`; raises OSError and `SnapshotError`."""
-    with _opened(path, largest) as file:
-        return file.read(largest if length is None else length)
-
-
 def digest_of(path: str | os.PathLike[str]) -> bytes:
-    """The SHA-256 of a file, part by part; raises as `read_regular`."""
+    """The SHA-256 of a file, part by part; raises OSError."""
     digest = hashlib.sha256()
-    with _opened(path, _LARGEST) as file:
+    with opened_regular(path, _LARGEST) as file:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.digest()
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str], largest: int) -> Iterator[IO[bytes]]:
-    """Open a regular file of at most this size, without waiting for pipes or devices."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
-    try:
-        at = os.fstat(descriptor)
-        if not stat.S_ISREG(at.st_mode):
-            raise SnapshotError("it cannot be read: it is not a regular file.", "unreadable")
-        _check_size(at.st_size, largest)
-        file = open(descriptor, "rb")  # noqa: SIM115 # closed below
-    except BaseException:
-        os.close(descriptor)
-        raise
-    with file:
-        yield file
-
-
-def _check_size(size: int, largest: int) -> None:
-    if size > largest:
-        raise SnapshotError(f"it cannot be read: it has {size:,} bytes; expected at most {largest:,}.", "unreadable")
 
 
 def to_bytes(arrays: Arrays, header: Mapping[str, str]) -> bytes:
