@@ -205,6 +205,23 @@ def test_a_schedule_that_fails_while_it_serves_counts_as_flat(policy: oa.Policy,
     assert found[0]["c0"] == pytest.approx(found[1]["c0"], abs=0.05)
 
 
+@pytest.mark.parametrize("said", [math.nan, math.inf, None, "x", OverflowError("late")])
+def test_a_curve_that_fails_while_it_serves_counts_as_even(policy: oa.Policy, said: object) -> None:
+    def curve(s: float) -> Any:
+        if s in (0.0, 0.25, 0.5, 0.75, 1.0):
+            return s
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    found = []
+    for mode in (curve, "even"):
+        pacer = oa.Pacer(policy, plan(mode=mode), requests=USERS, clock=Clock())
+        play(pacer, candidates(), 0, 200)
+        found.append(pacer.prices)
+    assert found[0] == found[1]
+
+
 def hot_of(pacer: oa.Pacer) -> Any:
     hot = pacer.prepare(4)
     hot.items[:4], hot.columns[:, :4] = [0, 1, 2, 3], 0.5
@@ -242,6 +259,13 @@ CALLS: list[tuple[Any, str]] = [
     (lambda p, o: oa.Pacer(p.policy, plan(), options=[1]), "options"),  # type: ignore[arg-type]
     (lambda p, o: oa.Pacer(p.policy, plan(), day_starts=math.nan), "seconds after midnight"),
     (lambda p, o: oa.Pacer(p.policy, plan(), confirm="yes"), "True or False"),  # type: ignore[arg-type]
+    (lambda p, o: p.observe({"c0": 1.0}, event="imp-2", time=-math.inf), "expected UNIX seconds"),
+    (lambda p, o: plan(floors={"c0": math.inf}, caps=None), "the floor is inf"),
+    (lambda p, o: oa.Plan(None, 0.0, 1.0, caps={"c0": 1.0}), "by=None.*expected a key"),  # type: ignore[arg-type]
+    (lambda p, o: plan(mode=[("noon", 1.0)]), "mode=.*share of traffic"),
+    (lambda p, o: plan(mode=[(0.5, 0.5, 0.5), (1.0, 1.0)]), "mode=.*share of traffic"),
+    (lambda p, o: plan(mode=lambda s: math.nan if s == 0.5 else s), "0.25, nan, 0.75.*expected to rise"),
+    (lambda p, o: plan(mode=lambda s: 1 / 0), "the curve raises ZeroDivisionError"),
     (lambda p, o: plan(starts={"c9": 1.0}), "starts.*'c9' has no goal"),
     (lambda p, o: plan(ends={"c9": 1.0}), "ends.*'c9' has no goal"),
     (lambda p, o: plan(mode={"c9": "even"}), "mode.*'c9' has no goal"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from tests.support.paced import CAPS, END, USERS, Clock, play, problem, request
+from tests.support.paced import CAPS, EACH, END, USERS, Clock, play, problem, request
 
 
 def plan(**how: Any) -> oa.Plan:
@@ -33,6 +33,23 @@ def test_nothing_observed_nothing_changed(cands: oa.Candidates, policy: oa.Polic
             assert pacer.select(items, columns, who).tolist() == policy.select(items, columns, who).tolist()
         assert str(pacer.explain(items, columns, user)) == str(policy.explain(items, columns, user))
     assert len(pacer.overlay()) == 0
+
+
+@pytest.mark.parametrize("controller", ["adaptive", "throttle"])
+def test_slates_that_were_asked_for_are_no_deliveries(cands: oa.Candidates, policy: oa.Policy, controller: str) -> None:
+    """Amounts of a column are fractions: adding those of a slate and taking them off again would leave roundings."""
+    spend = oa.Plan("campaign", 0.0, END, caps=dict.fromkeys(CAPS, 10.0), column="cost")
+    pacer = pacer_of(policy, plan() + spend, controller=controller)
+    hot, user, prices = pacer.prepare(EACH), pacer.user(market="SE"), pacer.prices
+    for u in range(100):
+        items, columns = request(cands, u)
+        pacer.select(items, columns, user)
+        hot.items[: items.size] = items
+        hot.columns[:, : items.size] = [columns[name] for name in hot.names]
+        hot.select(items.size, user)
+        pacer.tick(float(u))
+    assert set(pacer.delivered().values()) == {0.0}
+    assert (pacer.prices, pacer.stats()["steps"], len(pacer.overlay())) == (prices, 0, 0)
 
 
 @pytest.mark.few(2)

@@ -336,6 +336,9 @@ def test_late_confirmations_add_up() -> None:
     assert ledger.pending().max() < 1e-9
 
 
+PLAYED = oa.Replay(({"contender": "a", "scenario": "s", "seed": 0, "value": 2.0},), (), ("a",), ("s",), (0,))
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -344,6 +347,22 @@ def test_late_confirmations_add_up() -> None:
         (lambda p, r: oa.replay(r, {"x": p}), "pass plan="),
         (lambda p, r: oa.replay(r.candidates, {"x": p}), "expected oa.Requests"),
         (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), seeds=0), "number of seeds"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=3), r"replay\(plan\): expected oa.Plan, got int"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), scenario="busy"), r"replay\(scenario\): got str; expected"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), scenario={"busy": 3}), r"replay\(scenario\): got int"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), scenario={}), r"replay\(scenario\): there are none"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), hindsight=-1.0), "hindsight=-1.0.*above 0"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), hindsight="exact"), "hindsight='exact'"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), progress=3), "progress=3.*a function of"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), resume="no such/x.json"), "there is no directory no such"),
+        (lambda p, r: oa.Requests(r.candidates, r.time, start=np.nan), "start=nan.*finite UNIX seconds"),
+        (lambda p, r: oa.Requests(r.candidates, r.time, end="noon"), "end='noon'.*finite UNIX seconds"),
+        (lambda p, r: oa.Requests.generated(r.candidates, 0.0, 9.0, schedule=3), "int has no method share"),
+        (lambda p, r: oa.Requests.generated(r.candidates, 0.0, 9.0, seed=-1), "seed=-1.*whole number >= 0"),
+        (lambda p, r: oa.Requests.generated(r.candidates, 0.0, 9.0, seed="x"), "seed='x'"),
+        (lambda p, r: PLAYED.values("value", "s", "b"), "no contender 'b'. Known: a"),
+        (lambda p, r: PLAYED.difference("value", "t", "a", "a"), "no scenario 't'. Known: s"),
+        (lambda p, r: PLAYED.difference("valu", "s", "a", "a"), "no metric 'valu'. Did you mean 'value'"),
         (lambda p, r: oa.Scenario(arrivals="often"), "two peaks"),
         (lambda p, r: oa.Scenario(replicas=0), "1 to 4096"),
         (lambda p, r: oa.Scenario(lost=1.0), "lost"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from itertools import pairwise
 from typing import Protocol, TypeAlias
@@ -95,20 +96,32 @@ def _front(s: float) -> float:
 
 
 class _Checked:
+    """A curve of a function. Where it raises, or says what is no finite number, while it serves, it counts as even."""
+
     def __init__(self, function: Callable[[float], float]) -> None:
         self._function = function
-        at = [as_real(function(s)) for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        fine = all(a is not None for a in at) and at[0] == 0.0 and at[-1] == 1.0
-        if not fine or any(b < a for a, b in pairwise(at)):  # type: ignore[operator]
+        try:
+            at = [as_real(function(s)) for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        except Exception as error:
+            raise InputError(f"mode: the curve raises {type(error).__name__}: {error}.") from error
+        found = [math.nan if a is None else a for a in at]
+        if found[0] != 0.0 or found[-1] != 1.0 or not all(a <= b for a, b in pairwise(found)):
             raise InputError(f"mode: the curve has {at} at 0, 1/4, 1/2, 3/4 and 1; expected to rise from 0 to 1.")
 
     def __call__(self, s: float) -> float:
-        return min(max(float(self._function(s)), 0.0), 1.0)
+        try:
+            found = as_real(self._function(s))
+        except Exception:
+            found = None
+        return min(max(found, 0.0), 1.0) if found is not None and math.isfinite(found) else s
 
 
 class _Points:
     def __init__(self, points: object) -> None:
-        given = np.asarray(points, np.float64)
+        try:
+            given = np.asarray(points, np.float64)
+        except (TypeError, ValueError):
+            given = np.empty(0)
         if given.ndim != 2 or given.shape[1] != 2:
             raise InputError(f"mode={shown(points)}: expected [(share of traffic, share of the goal), ...].")
         if (given[0] != 0.0).any():

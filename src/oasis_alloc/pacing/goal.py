@@ -55,6 +55,8 @@ class Goal(ByFields):
                 raise InputError(f"{where}: {name} is {shown(getattr(self, name))}; expected a number.")
         if self.floor > self.cap:
             raise InputError(f"{where}: the floor of {self.floor:g} is above the cap of {self.cap:g}.")
+        if self.floor == math.inf:
+            raise InputError(f"{where}: the floor is {self.floor:g}; expected a finite number, or no floor.")
         if not self.per_request:
             for name in ("cap", "daily", "hourly"):
                 if getattr(self, name) < 0:

@@ -77,7 +77,9 @@ class Plan(ByFields):
         penalty: float = 1.0,
         soft: bool = False,
     ) -> None:
-        keys = (by,) if isinstance(by, str) else tuple(by)
+        keys = (by,) if isinstance(by, str) else tuple(by) if isinstance(by, Iterable) else (by,)
+        if not all(isinstance(key, str) for key in keys):
+            raise InputError(f"Plan(by={shown(by)}): expected a key, such as 'campaign', or a tuple of keys.")
         given = {
             "cap": _by_label("caps", caps), "floor": _by_label("floors", floors), "daily": _by_label("daily", daily),
             "hourly": _by_label("hourly", hourly), "start": _by_label("starts", starts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,7 @@ class Served:
         """
         now = self._time("observe", None)
         at = as_real(now if time is None else time)
-        if at is None or not at <= now + _AHEAD or at != at:
+        if at is None or not -math.inf < at <= now + _AHEAD:
             raise InputError(f"observe(time={shown(time)}): expected UNIX seconds, not after now ({now:.0f}).")
         if not isinstance(event, Hashable) or event != event:
             raise InputError(f"observe(event={shown(event)}): expected an id that is equal to itself, such as a text.")

@@ -84,7 +84,8 @@ class Targets:
         of_rest, of_all, elapsed = np.zeros((3, len(self._groups)))
         for g, (start, end, key, curve) in enumerate(self._groups):
             s0, s1 = part(self.schedule, start, last, end, key), part(self.schedule, start, now, end, key)
-            f0, f1 = curve(s0), curve(s1)
+            f0 = curve(s0)
+            f1 = max(curve(s1), f0)
             of_all[g], elapsed[g] = f1 - f0, s1
             of_rest[g] = 1.0 if f0 >= 1.0 else (f1 - f0) / (1.0 - f0)
         return of_rest[self._of_row], of_all[self._of_row], elapsed[self._of_row]
@@ -104,7 +105,8 @@ class Targets:
                 step = pace / max(self._size[g], 1e-12)
             else:  # by hours in which the key has more or less of the traffic than usual
                 step = (part(self.schedule, start, now, end, key) - before) * min(pace / max(s1 - s0, 1e-12), 1e3)
-            f0, f1 = curve(before), curve(min(before + step, 1.0))
+            f0 = curve(before)
+            f1 = max(curve(min(before + step, 1.0)), f0)
             out[g] = 1.0 if f0 >= 1.0 else (f1 - f0) / (1.0 - f0)
         return out[self._of_row]
 

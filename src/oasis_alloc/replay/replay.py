@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from oasis_alloc.common.arguments import suggesting
-from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.documents import from_json, jsonable
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
@@ -77,8 +78,8 @@ def replay(
     Raises
     ------
     InputError
-        For contenders that are neither policies nor pacers, for requests that lack what a policy reads, and for a file
-        of another replay.
+        For arguments that are of another kind, such as contenders that are neither policies nor pacers, for requests
+        that lack what a policy reads, and for a file of another replay, or in no directory.
 
     Example
     -------
@@ -97,12 +98,8 @@ def replay(
     wanted = plan if plan is not None else (paced[0].plan if paced else None)
     if wanted is None:
         raise InputError("replay(): policies alone have no plan; pass plan=.")
-    scenarios = (
-        dict(scenario)
-        if isinstance(scenario, Mapping)
-        else {"as recorded" if scenario is None else "scenario": scenario or Scenario()}
-    )
-    numbers = _seeds(seeds)
+    scenarios, numbers = _scenarios(scenario), _seeds(seeds)
+    _check(wanted, hindsight, progress)
     done = _Done(resume, [repr(requests), sorted(contenders), sorted(scenarios), repr(wanted), hindsight])
     layouts: dict[int, Layout] = {}
     bounds: dict[Any, Hindsight] = {}
@@ -166,6 +163,8 @@ class _Done:
         self.goals: list[dict[str, Any]] = []
         self._path = None if path is None else as_place(path)
         self._call = json.loads(json.dumps(jsonable(call)))
+        if isinstance(self._path, Path) and not self._path.parent.is_dir():  # it is written after the first world
+            raise InputError(f"replay(resume={shown(str(path))}): there is no directory {self._path.parent}.")
         if self._path is None or not self._path.exists():
             return
         try:
@@ -217,6 +216,28 @@ def _checked(requests: object, contenders: object) -> list[Pacer]:
                 f"replay(contenders): {shown(name)} is {type(one).__name__}; expected oa.Policy or oa.Pacer."
             )
     return out
+
+
+def _scenarios(given: object) -> dict[str, Scenario]:
+    """The scenarios by name."""
+    if given is None:
+        return {"as recorded": Scenario()}
+    found: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {"scenario": given}
+    wrong = [one for one in found.values() if not isinstance(one, Scenario)]
+    if wrong or not found:
+        what = f"got {type(wrong[0]).__name__}" if wrong else "there are none"
+        raise InputError(f"replay(scenario): {what}; expected oa.Scenario, or {{name: oa.Scenario}}.")
+    return found
+
+
+def _check(plan: object, hindsight: object, progress: object) -> None:
+    if not isinstance(plan, Plan):
+        raise InputError(f"replay(plan): expected oa.Plan, got {type(plan).__name__}.")
+    gap = as_real(hindsight)
+    if hindsight is not None and (gap is None or not 0 < gap < math.inf):
+        raise InputError(f"replay(hindsight={shown(hindsight)}): expected a relative gap above 0, or None.")
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise InputError(f"replay(progress={shown(progress)}): expected True, or a function of (done, all, next).")
 
 
 def _seeds(seeds: object) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Self
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arguments import suggesting
-from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import as_listed, same, shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
@@ -72,6 +73,9 @@ class Requests(ByFields):
             raise InputError(
                 "Requests(candidates): expected candidates in memory, not read from files as they are needed."
             )
+        for name, given in (("start", start), ("end", end)):
+            if given is not None and not math.isfinite(math.nan if (edge := as_real(given)) is None else edge):
+                raise InputError(f"Requests({name}={shown(given)}): expected finite UNIX seconds, or None.")
         at.flags.writeable = False
         self.candidates, self.time = candidates, at
         self.start = float(np.floor(at.min())) if start is None else float(start)
@@ -187,13 +191,20 @@ class Requests(ByFields):
         first, last = as_real(start), as_real(end)
         if first is None or last is None or not -np.inf < first < last < np.inf:
             raise InputError(f"Requests.generated(start={shown(start)}, end={shown(end)}): expected start < end.")
+        if schedule is not None and not callable(getattr(schedule, "share", None)):
+            raise InputError(
+                f"Requests.generated(schedule): {type(schedule).__name__} has no method share(t0, t1, key)."
+            )
+        number = as_whole(seed)
+        if number is None or number < 0:
+            raise InputError(f"Requests.generated(seed={shown(seed)}): expected a whole number >= 0.")
         edges = np.linspace(first, last, _BINS + 1)
         spans = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         mass = np.diff(edges) if schedule is None else np.array([schedule.share(a, b, None) for a, b in spans])
         if not (np.isfinite(mass).all() and (mass >= 0).all() and mass.sum() > 0):
             raise InputError("Requests.generated(schedule): expected shares that are finite, >= 0 and not all 0.")
         total = np.concatenate([[0.0], np.cumsum(mass)])
-        drawn = np.random.default_rng(seed).random(candidates.n_users)
+        drawn = np.random.default_rng(number).random(candidates.n_users)
         return cls(candidates, np.interp(drawn, total / total[-1], edges), first, last)
 
     def __len__(self) -> int:

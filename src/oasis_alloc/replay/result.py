@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.remote_path import AnyPath
@@ -61,10 +62,16 @@ class Replay(ByFields):
         return _frame([{name: goal[name] for name in wanted} for goal in self.goals], backend)
 
     def values(self, metric: str, scenario: str, contender: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """(n_seeds,) one metric by seed."""
-        known = {name for row in self.rows for name in row}
-        if metric not in known:
-            raise InputError(f"replay: there is no metric {metric!r}.{did_you_mean(metric, sorted(known))}")
+        """(n_seeds,) one metric by seed; `InputError` for names that this replay does not have."""
+        metrics = sorted({name for row in self.rows for name in row})
+        asked = (
+            ("metric", metric, metrics),
+            ("scenario", scenario, self.scenarios),
+            ("contender", contender, self.contenders),
+        )
+        for what, name, known in asked:
+            if name not in known:
+                raise InputError(f"replay: there is no {what} {shown(name)}.{did_you_mean(name, known)}")
         found = [
             row.get(metric, math.nan)
             for row in self.rows

@@ -26,12 +26,13 @@ def amount_of(e: int, i: int, columns: Floats, cells: Ints, amount: Floats) -> f
 
 
 @jit(inline=True)
-def _use(
-    i: int, sign: float, class_: int, columns: Floats, indptr: Ints, cells: Ints, amount: Floats, used: Floats
-) -> None:
-    """Add what candidate i, of a class, uses of every goal to `used`, or take it off again with the sign -1."""
+def _of_goal(row: int, i: int, class_: int, columns: Floats, indptr: Ints, cells: Ints, amount: Floats) -> float:
+    """What showing candidate i, of a class, uses of one goal."""
+    total = 0.0
     for e in range(indptr[class_], indptr[class_ + 1]):
-        used[cells[0, e]] += sign * amount_of(e, i, columns, cells, amount)
+        if cells[0, e] == row:
+            total += amount_of(e, i, columns, cells, amount)
+    return total
 
 
 @jit
@@ -56,14 +57,15 @@ def count(
     for j in range(shown):
         i = positions[j]
         class_ = class_of(i, items, of_item)
-        _use(i, 1.0, class_, columns, indptr, cells, amount, used)
+        for e in range(indptr[class_], indptr[class_ + 1]):
+            used[cells[0, e]] += amount_of(e, i, columns, cells, amount)
     for j in range(shown):
         i = positions[j]
         class_ = class_of(i, items, of_item)
         for e in range(indptr[class_], indptr[class_ + 1]):
             row = cells[0, e]
             left = room[row] * (1.0 + _ROUNDING) - used[row]
-            one = amount_of(e, i, columns, cells, amount)
+            one = _of_goal(row, i, class_, columns, indptr, cells, amount)
             if one > 0.0 and left < one:
                 near = 2
             elif one > 0.0 and left < one * 2 * shown:
@@ -84,7 +86,17 @@ def fits(
     used: Floats,
     room: Floats,
 ) -> int:
-    """Drop from `positions` what would take a goal beyond its room, keeping the order; returns how many are left."""
+    """Drop from `positions` what would take a goal beyond its room, keeping the order; returns how many are left.
+
+    `used` is only read: adding amounts and taking them off again would leave roundings in it, and a pacer that has
+    observed nothing would step.
+    """
+    most = 0.0  # that the whole slate uses of any goal
+    for j in range(shown):
+        i = positions[j]
+        class_ = class_of(i, items, of_item)
+        for e in range(indptr[class_], indptr[class_ + 1]):
+            most += max(amount_of(e, i, columns, cells, amount), 0.0)
     kept = 0
     for j in range(shown):
         i = positions[j]
@@ -92,18 +104,18 @@ def fits(
         good = True
         for e in range(indptr[class_], indptr[class_ + 1]):
             row = cells[0, e]
-            one = amount_of(e, i, columns, cells, amount)
-            if one > 0.0 and used[row] + one > room[row] * (1.0 + _ROUNDING):
+            limit = room[row] * (1.0 + _ROUNDING)
+            if used[row] + most <= limit:
+                continue
+            one, taken = _of_goal(row, i, class_, columns, indptr, cells, amount), used[row]
+            for s in range(kept):  # what comes before takes room from it
+                other = positions[s]
+                taken += _of_goal(row, other, class_of(other, items, of_item), columns, indptr, cells, amount)
+            if one > 0.0 and taken + one > limit:
                 good = False
-        if not good:
-            continue
-        _use(i, 1.0, class_, columns, indptr, cells, amount, used)  # it takes room from what comes after it
-        positions[kept] = i
-        kept += 1
-    for j in range(kept):
-        i = positions[j]
-        class_ = class_of(i, items, of_item)
-        _use(i, -1.0, class_, columns, indptr, cells, amount, used)
+        if good:
+            positions[kept] = i
+            kept += 1
     return kept
 
 
