@@ -2,6 +2,7 @@
 
     python -m benchmarks.cluster                             # 2e7 pairs; 1, 2 and 4 actors next to 1 and 2 threads
     python -m benchmarks.cluster --pairs 1e8 --actors 2 --directory /data/partitions       # partitions are kept
+    python -m benchmarks.cluster --pairs 1e8 --pairwise 2 --directory /data/partitions     # 2 actors against 2 threads
     python -m benchmarks.cluster --pairs 1e6 1e7 3e7 --json benchmarks/runs/cluster.json   # of docs/benchmarks.md
 
 Each way is a process of its own, with pairs in memory: threads hold all of them, actors a part each. A pass visits all
@@ -9,6 +10,9 @@ users at fixed prices; its processor seconds are those of all actors, or of the 
 programs run. A round is a call of all actors that has nothing to do: it is what a cluster adds to each pass and to each
 product with the curvature. The last table is not measured: it is the cost model of `cluster_model.py` with the
 numbers of the first one.
+
+`--pairwise` alternates passes of actors and of threads in one process, so that other programs disturb both. The ratio
+of their minima, and the median of their ratios, say what a pass over a cluster costs.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +44,8 @@ from oasis_alloc.engines.ray.driver import RayChunks
 from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
 
-REPEATS, ROUNDS = 7, 50
+REPEATS, ROUNDS, PAIRWISE = 7, 50, 40
+_PAIRWISE = "pairwise"
 ATTEMPTS = 4  # Ray gives a node 30 seconds to start, which is too short where many programs run
 
 
@@ -85,9 +91,7 @@ def median(call: Callable[[], object], repeats: int) -> float:
 
 def passes_of(engine: Chunked, processor: Callable[[], float]) -> dict[str, float]:
     """Seconds and processor seconds of a pass, seconds of a round, at prices at which about half of the caps bind."""
-    program = engine.program
-    prices = np.where(np.arange(program.n_rows) % 2 == 0, 0.3 * engine.survey().size, 0.0)
-    gamma = 0.05 * engine.survey().size
+    prices, gamma = _point(engine)
     nothing = np.empty(0, np.int64)
 
     def ask() -> object:
@@ -100,6 +104,43 @@ def passes_of(engine: Chunked, processor: Callable[[], float]) -> dict[str, floa
     seconds = median(lambda: engine.visit(prices, gamma), REPEATS)
     used = (processor() - before) / REPEATS
     return {"pass": seconds, "pass_cpu": used, "round": median(ask, ROUNDS)}
+
+
+def pairwise(pairs: int, given: argparse.Namespace) -> dict[str, Any]:
+    """Passes of n actors and of n threads by turns; what these take, and the ratios."""
+    n, took = given.pairwise, np.empty((2, PAIRWISE))
+    stored, _ = partitions_of(pairs, Path(given.directory))
+    near, far = (lower(problem_of(stored, in_memory=here)) for here in (True, False))
+    _start_ray(n)
+    with oa.RayEngine(actors=n)._started() as cluster, engine_for(near, n) as threads, cluster.engine(far) as actors:
+        engines = actors, threads
+        prices, gamma = _point(threads)
+        for k in range(-2, PAIRWISE):  # the first two load kernels, and find thresholds
+            for which in (0, 1) if k % 2 else (1, 0):
+                started = time.perf_counter()
+                engines[which].visit(prices, gamma)
+                took[which, k] = time.perf_counter() - started
+    best, ratios = took.min(axis=1), took[0] / took[1]
+    return {
+        "way": f"{n} actors against {n} threads", "pairs": stored.n_pairs, "passes": PAIRWISE, "actors": best[0],
+        "threads": best[1], "ratio_of_minima": best[0] / best[1], "median_ratio": float(np.median(ratios)),
+        "quarters": np.quantile(ratios, [0.25, 0.75]).tolist(),
+    }  # fmt: skip
+
+
+def _point(engine: Chunked) -> tuple[np.ndarray, float]:
+    """(prices by row, smoothing) at which about half of the caps bind."""
+    size = engine.survey().size
+    return np.where(np.arange(engine.program.n_rows) % 2 == 0, 0.3 * size, 0.0), 0.05 * size
+
+
+def _start_ray(actors: int) -> None:
+    import ray
+
+    cores = max(actors, os.cpu_count() or 1)  # more actors than cores wait for each other
+    ray.init(
+        address="local", num_cpus=cores, object_store_memory=200_000_000, include_dashboard=False, log_to_driver=False
+    )  # fmt: skip
 
 
 def processor_of(processes: list[int]) -> float:
@@ -124,14 +165,8 @@ def measure(way: str, pairs: int, given: argparse.Namespace) -> dict[str, Any]:
         started = time.perf_counter()
         solution = oa.solve(problem, gap=given.gap, threads=int(number))
     else:
-        import ray
-
         problem = problem_of(stored, in_memory=False)
-        cores = max(int(number), os.cpu_count() or 1)  # more actors than cores wait for each other
-        ray.init(
-            address="local", num_cpus=cores, object_store_memory=200_000_000, include_dashboard=False,
-            log_to_driver=False,
-        )  # fmt: skip
+        _start_ray(int(number))
         with oa.RayEngine(actors=int(number)) as settings:
             started = time.perf_counter()
             with settings._started() as cluster, cluster.engine(lower(problem)) as engine:
@@ -172,6 +207,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=float, nargs="+", default=[2e7])
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--actors", type=int, nargs="*", default=[1, 2, 4])
+    parser.add_argument("--pairwise", type=int, help="this many actors against as many threads, and nothing else")
     parser.add_argument("--gap", type=float, default=1e-3)
     parser.add_argument("--directory", help="where partitions are, or are written; by default they are removed after")
     parser.add_argument("--json", type=Path)
@@ -179,15 +215,19 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(measure(given.one, int(given.pairs[0]), given)))
+        way = pairwise if given.one == _PAIRWISE else partial(measure, given.one)
+        print(json.dumps(way(int(given.pairs[0]), given)))
         return
     about, rows = description(), list[dict[str, Any]]()
     print(heading(about))
     for pairs in given.pairs:
         rows += all_ways(int(pairs), given)
+    if given.pairwise:
+        return
     print(report(rows))
-    print("predicted, not measured:")
-    print(table(*cluster_model.predicted(rows)))
+    if cluster_model.fewest(rows):
+        print("predicted, not measured:")
+        print(table(*cluster_model.predicted(rows)))
     if given.json:
         options = {"pairs": given.pairs, "gap": given.gap, "note": given.note}
         save(given.json, about, options, rows)
@@ -201,9 +241,11 @@ def all_ways(pairs: int, given: argparse.Namespace) -> list[dict[str, Any]]:
         stored, seconds = partitions_of(pairs, Path(directory))
         if seconds:
             print(f"partition: {seconds:.1f} s, {stored.n_pairs / seconds / 1e6:.2f} million pairs a second")
-        for way in [f"threads {n}" for n in given.threads] + [f"actors {n}" for n in given.actors]:
+        ways = [f"threads {n}" for n in given.threads] + [f"actors {n}" for n in given.actors]
+        for way in [_PAIRWISE] if given.pairwise else ways:
             command = [sys.executable, "-m", "benchmarks.cluster", "--one", way, "--pairs", str(pairs)]
             command += ["--directory", directory, "--gap", str(given.gap)]
+            command += ["--pairwise", str(given.pairwise)] if given.pairwise else []
             for attempt in range(ATTEMPTS):
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=attempt == ATTEMPTS - 1)
                 if done.returncode == 0:

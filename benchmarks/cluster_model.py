@@ -3,8 +3,8 @@
     seconds of a pass  = pairs * processor seconds per pair / threads of all actors + a round
     seconds of a solve = passes * pairs * processor seconds per pair / threads + rounds * a round
 
-All constants are of the run (`runs/cluster.json`): processor seconds per pair, passes and rounds of one actor at the
-largest size, and the round of the most actors.
+All constants are of the run (`runs/cluster.json`): processor seconds per pair, passes and rounds of one actor (or of
+the fewest that were run) at the largest size; and the round of the most actors.
 """
 
 from __future__ import annotations
@@ -47,11 +47,26 @@ class Constants(NamedTuple):
 
 
 def constants(rows: Rows) -> Constants:
-    """Read the constants from a run."""
-    actors = [row for row in rows if row["way"].startswith("actors")]
-    one = max((row for row in actors if row["way"] == "actors 1"), key=lambda row: row["pairs"])
-    most = max(actors, key=lambda row: (int(row["way"].split()[1]), row["pairs"]))
-    return Constants(one["pass_cpu"] / one["pairs"], one["passes"], one["rounds"], most["round"])
+    """Read the constants from a run that has a row of actors.
+
+    >>> rows = [{"way": "actors 2", "pairs": 100, "pass_cpu": 5e-7, "passes": 9.0, "rounds": 7, "round": 0.003}]
+    >>> constants([{"way": "threads 1", "pairs": 100}, *rows])
+    Constants(per_pair=5e-09, passes=9.0, rounds=7, round=0.003)
+    """
+    few = fewest(rows)[-1]
+    most = max((row for row in rows if _actors(row)), key=lambda row: (_actors(row), row["pairs"]))
+    return Constants(few["pass_cpu"] / few["pairs"], few["passes"], few["rounds"], most["round"])
+
+
+def fewest(rows: Rows) -> Rows:
+    """The rows of the fewest actors, by size; empty without actors."""
+    least = min((_actors(row) for row in rows if _actors(row)), default=0)
+    return sorted((row for row in rows if least and _actors(row) == least), key=lambda row: row["pairs"])
+
+
+def _actors(row: dict[str, Any]) -> int:
+    kind, _, number = row["way"].partition(" ")
+    return int(number) if kind == "actors" else 0
 
 
 def actors_for(pairs: float) -> int:
@@ -101,12 +116,12 @@ def draw(run: dict[str, Any] | None, file: Path) -> None:
         return
     rows, known = run["rows"], constants(run["rows"])
     with drawn(file, height=4.5) as axes:
-        ones = sorted((row for row in rows if row["way"] == "actors 1"), key=lambda row: row["pairs"])
-        small = [row["pairs"] for row in ones]
+        few = fewest(rows)
+        small = [row["pairs"] for row in few]
         for name, of, cost in (("pass", known.pass_, "pass"), ("solve", known.solve, "solve")):
             color = _COLORS[name]
-            said = f"a {name}, measured, 1 actor of 1 thread"
-            axes.plot(small, [row[cost] for row in ones], "o", color=color, markersize=6, label=said)
+            said = f"a {name}, measured, {few[0]['way'].split()[1]} actor of 1 thread"
+            axes.plot(small, [row[cost] for row in few], "o", color=color, markersize=6, label=said)
             near = [small[0], 2 * PAIRS / THREADS]
             axes.plot(near, [of(pairs, 1.0) for pairs in near], ":", color=color, linewidth=1.2)
             far = [of(pairs, THREADS * actors_for(pairs)) for pairs in SIZES]

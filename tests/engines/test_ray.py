@@ -87,23 +87,13 @@ def test_any_actor_may_have_any_chunk(stored: oa.Partitions, monkeypatch: pytest
     used = []
 
     def shuffled(self: driver.RayChunks, n: int) -> list[list[int]]:
-        used.append(self.n_parcels)
-        return [np.sort(part).tolist() for part in np.array_split(rng.permutation(self.n_parcels), n)]
+        used.append(self.n_chunks)
+        return [np.sort(part).tolist() for part in np.array_split(rng.permutation(self.n_chunks), n)]
 
     monkeypatch.setattr(driver.RayChunks, "dealt", shuffled)
     for actors in (2, 3, 3):
         same(oa.solve(problem, gap=GAP, engine=engine(actors)), expected)
     assert min(used) > 4
-
-
-def test_large_tables_are_added_up_at_the_actors(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = problems["limits"](stored.candidates(items=candidates_of.items))
-    expected = oa.solve(problem, gap=GAP)
-    monkeypatch.setattr(driver, "_WIRE_BYTES", 30_000)
-    found = [oa.solve(problem, gap=GAP, engine=engine(actors)) for actors in (1, 2, 3)]
-    for one in found:
-        same(one, expected, bits=False)
-        same(one, found[0])
 
 
 def test_actors_of_two_threads(stored: oa.Partitions) -> None:
@@ -228,7 +218,8 @@ def test_the_last_actor_that_dies_is_an_error(stored: oa.Partitions, monkeypatch
         return ask(self, key, name, arguments)
 
     monkeypatch.setattr(Cluster, "ask", killing)
-    with pytest.raises(SolverError, match=r"all actors are lost .*, and no new one could start"):
+    none = r"all actors are lost .*, and no new one could start \(none has answered within 0.001 seconds\)"
+    with pytest.raises(SolverError, match=none):
         oa.solve(problem, engine=engine(2, replace_timeout=0.001))
 
 

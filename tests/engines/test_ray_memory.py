@@ -1,4 +1,4 @@
-"""An actor takes at most 1.3 times the memory of its pairs, beyond what its process has before it loads them."""
+"""Memory of actors follows their pairs, at most 1.3 times; that of the driver follows users and pairs shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from clusters import RAY, clusters_that_start
 
 import oasis_alloc as oa
+from oasis_alloc.engines.ray.worker import own_memory
 
 pytestmark = [
     *RAY,
@@ -17,18 +18,18 @@ pytestmark = [
     pytest.mark.usefixtures("local_ray"),
 ]
 
-DEGREE, N_ITEMS = 100, 2_000
+DEGREE, CAMPAIGNS = 100, 100
 BYTES = 6  # of a pair: an item in 2 and a number in 4
 
 
-def problem_of(folder: Path, n_users: int) -> oa.Problem:
+def problem_of(folder: Path, n_users: int, degree: int = DEGREE) -> oa.Problem:
     """A market in a file: each user has candidates of every twentieth item, from another start."""
-    rng = np.random.default_rng(0)
-    item = (np.arange(DEGREE) * 20 + rng.integers(0, 20, (n_users, 1))).astype(np.uint16).ravel()
+    rng, n_items = np.random.default_rng(0), 20 * degree
+    item = (np.arange(degree) * 20 + rng.integers(0, 20, (n_users, 1))).astype(np.uint16).ravel()
     value = rng.random(item.size, np.float32)
-    pairs = oa.Candidates.from_arrays(np.arange(n_users + 1) * DEGREE, item, {"value": value}, n_items=N_ITEMS)
+    pairs = oa.Candidates.from_arrays(np.arange(n_users + 1) * degree, item, {"value": value}, n_items=n_items)
     pairs.to_parquet(folder)
-    candidates = oa.Candidates.from_parquet(folder, items={"campaign": np.arange(N_ITEMS) // 20})
+    candidates = oa.Candidates.from_parquet(folder, items={"campaign": np.arange(n_items) * CAMPAIGNS // n_items})
     caps = (oa.exposure(by="campaign") <= 0.02 * n_users).named("caps")
     return oa.Problem(candidates, oa.total("value"), [caps], oa.Slate(3))
 
@@ -51,3 +52,23 @@ def test_an_actor_takes_little_more_than_its_pairs(tmp_path: Path, monkeypatch: 
     grown = found[1]["own_bytes"] - found[0]["own_bytes"]
     print(f"{grown / data:.2f} times {data:,} bytes")
     assert 0.9 * data <= grown <= 1.3 * data
+
+
+def test_the_driver_takes_no_more_for_more_pairs(tmp_path: Path) -> None:
+    """Its own memory, without the sample of at most 64 MB, which stays in the object store."""
+    few, many = (problem_of(tmp_path / str(degree), 10_000, degree) for degree in (100, 3_000))
+    users = problem_of(tmp_path / "users", 300_000)
+    peaks: list[int] = []
+
+    def look(progress: oa.Progress) -> None:
+        peaks[-1] = max(peaks[-1], own_memory())
+
+    with oa.RayEngine(actors=1) as engine:
+        for problem in (few, few, many, users):  # the first one loads libraries
+            peaks.append(own_memory())
+            oa.solve(problem, gap=1e-3, engine=engine, progress=look)
+    _, first, second, third = peaks
+    data, more = BYTES * (many.candidates.n_pairs - few.candidates.n_pairs), 290_000
+    print(f"{second - first:,} bytes for {data:,} bytes of pairs; {(third - first) / more:.0f} bytes per user")
+    assert second - first <= 0.1 * data
+    assert third - first <= 200 * more

@@ -45,7 +45,7 @@ class ClusterHere(Cluster):
         return results, lost
 
     def _start(self, engine: Any) -> None:
-        n = min(self._settings.actors or 2, engine.n_parcels)
+        n = min(self._settings.actors or 2, engine.n_chunks)
         self._seats = [Seat(Worker(1), chunks) for chunks in engine.dealt(n)]
 
     def _heirs(self, chunks: list[int], why: str) -> list[tuple[Seat, list[int]]]:

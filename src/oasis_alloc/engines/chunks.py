@@ -163,7 +163,7 @@ class Chunked(Surveyed):
         scale = program.n_users / visited if visited else 0.0
         self.passes += visited / max(1, program.n_users)
         self._adapt(out, gamma)
-        load, square = self._load.sum(axis=0), self._square.sum(axis=0)
+        load, square = self._added_up(self._load), self._added_up(self._square)
         self._hessian_scale *= scale / gamma
         return Visit(
             smoothed=out[visit_kernels.SMOOTHED] * scale,
@@ -215,7 +215,7 @@ class Chunked(Surveyed):
     def last_curvature(self, direction: Floats) -> Floats:
         program = self.program
         self._curvature_chunks(program.tables(direction).reshape(len(program.base), program.n_cells))
-        return program.totals(self._load.sum(axis=0)) * self._hessian_scale
+        return program.totals(self._added_up(self._load)) * self._hessian_scale
 
     def _curvature_chunks(self, tables: Floats) -> None:
         """The curvature times a direction, given as tables, of each chunk into `_load`."""
@@ -328,7 +328,7 @@ class Chunked(Surveyed):
     def sums(self, positions: Ints, x: Floats) -> AllocationSums:
         program, taken = self.program, self.take(positions)
         values = self._add_up_chunks(taken, x)
-        load, decrement_cost = self._load.sum(axis=0), program.diminished(taken, x)
+        load, decrement_cost = self._added_up(self._load), program.diminished(taken, x)
         return AllocationSums(
             float(values.sum()) - decrement_cost, decrement_cost, program.totals(load), program.activity(load)
         )
@@ -357,6 +357,9 @@ class Chunked(Surveyed):
 
     def follow(self, other: Chunked, gamma: float) -> None:
         self._threshold[:] = other._threshold
+        self._follow_slack(other, gamma)
+
+    def _follow_slack(self, other: Chunked, gamma: float) -> None:
         self._slack = max(other._slack, gamma if self._rules is None else _RULED_SLACK * gamma)
 
     def __enter__(self) -> Self:

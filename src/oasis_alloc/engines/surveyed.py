@@ -10,6 +10,7 @@ import numpy as np
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Survey
 from oasis_alloc.engines.pieces import Piece
+from oasis_alloc.engines.tree import added_up
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve.slate_reach import Entries, Room, slate_reach
 from oasis_alloc.program.program import Program
@@ -36,13 +37,17 @@ class Surveyed(ABC):
         With `stride` > 1, users outside the sample may come without their pairs.
         """
 
+    def _added_up(self, tables: Floats) -> Floats:
+        """The sum of the tables of the chunks, which the last pass over them has made."""
+        return added_up(tables)
+
     def survey(self) -> Survey:
         if self._survey is None:
             program = self.program
             scalars = np.zeros((self._n, 4))
             positive, negative = np.zeros((2, *self._load.shape))
             self._survey_pieces(scalars, positive, negative)
-            self._parts = np.stack([positive.sum(axis=0), negative.sum(axis=0)])
+            self._parts = np.stack([self._added_up(positive), self._added_up(negative)])
             min_totals, max_totals = program.reached(*self._parts)
             size, lowest = scalars[:, :2].sum(axis=0).tolist()
             self._survey = Survey(
@@ -81,7 +86,7 @@ class Surveyed(ABC):
     def _added_by_slates(self, entries: Entries, room: Room, n_rows: int, stride: int) -> Floats:
         out = np.zeros((self._n, 3, n_rows))
         self._slate_reach_pieces(entries, room, out, stride)
-        return np.asarray(out.sum(axis=0))
+        return self._added_up(out)
 
     def _slate_reach_pieces(self, entries: Entries, room: Room, out: Floats, stride: int = 1) -> None:
         """Add to (n_chunks, 3, n_rows) sums, of the first users of every piece, one in `stride`."""

@@ -356,7 +356,7 @@ class Program:
         """User numbers of pairs."""
         return np.searchsorted(self.indptr, pairs, side="right") - 1
 
-    @cached_property
+    @property  # it is used once or twice, and has 8 bytes per user
     def slots_by_user(self) -> AnyInts:
         """(n_users,) slots that can be filled."""
         return np.minimum(np.diff(self.indptr), self.size if self.rules is None else self.rules.size)

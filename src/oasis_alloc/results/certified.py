@@ -61,9 +61,11 @@ def solved_answer(
     kind: type[_Answer], engine: Engine, monitor: Monitor, status: Status, asked: dict[str, Any]
 ) -> _Answer:
     """The allocation and the bound of the monitor; `CertificateError` where value and bound contradict each other."""
-    program, solver, best, prices = engine.program, asked["solver"], monitor.best, monitor.prices
-    assert best is not None  # `carry_out` sets both
+    program, solver, prices = engine.program, asked["solver"], monitor.prices
+    assert monitor.best is not None  # `carry_out` sets both
     assert prices is not None
+    best = monitor.best.as_arrays()
+    monitor.restate(best)  # the answer and what it keeps share the arrays
     bound, known = float(monitor.bound), sizes(engine, best)
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
@@ -99,8 +101,9 @@ def solved_answer(
 def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
     """The allocation over the candidates' own pairs, and the part of its value that decrements subtract."""
     program = engine.program
-    positions, x = folded(program, best.positions, best.x)
-    diminished = program.diminished(engine.take(best.positions), best.x)
+    own = best.nonzeros
+    positions, x = folded(program, *own)
+    diminished = program.diminished(engine.take(own[0]), own[1])
     return {"pairs": positions, "x": x, "diminished": diminished}
 
 

@@ -113,9 +113,10 @@ def _lost_in_slates(engine: Engine, prices: Floats, allocation: Allocation, typi
     """The other part, of a sample of users: what their slates could gain at these prices."""
     program = engine.program
     visit = engine.visit(prices, _SAMPLED_GAMMA * typical, stride)
-    users = program.users_of(allocation.positions)
+    positions, x = allocation.nonzeros
+    users = program.users_of(positions)
     mine = np.flatnonzero(in_sample(users, stride))
-    value, totals = engine.add_up(allocation.positions[mine], allocation.x[mine])
+    value, totals = engine.add_up(positions[mine], x[mine])
     share = np.count_nonzero(in_sample(np.arange(program.n_users), stride)) / max(1, program.n_users)
     return float(visit.bound - (value - prices @ totals) / share) if share else 0.0
 

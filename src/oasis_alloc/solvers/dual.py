@@ -65,7 +65,7 @@ def on_needed_rows(
     finally:  # however it ends, what was found is told of all rows
         best = monitor.best
         if best is not None and best.totals.size != program.n_rows:
-            monitor.restate(evaluate(engine, best.positions, best.x))
+            monitor.restate(evaluate(engine, *best.nonzeros))
 
 
 def _optimize(engine: Engine, monitor: Monitor, z: Floats | None, scale: float | None, settings: DualSettings) -> None:

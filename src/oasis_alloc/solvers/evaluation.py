@@ -49,7 +49,7 @@ def sizes(engine: Engine, allocation: Allocation) -> Floats:
     out = np.abs(totals)
     missed = np.flatnonzero((program.ratios(totals) > 0.0) & mixed(engine))
     if missed.size:
-        out[missed] = np.maximum(out[missed], activity(engine, allocation.positions, allocation.x, missed))
+        out[missed] = np.maximum(out[missed], activity(engine, *allocation.nonzeros, missed))
     return out
 
 

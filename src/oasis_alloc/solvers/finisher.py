@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.ascending import without
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import EPSILON, FEASIBLE, relative_gap
 from oasis_alloc.engines.base import Engine, PairSplit
@@ -22,7 +23,7 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.crash_basis import crash_basis
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.highs import solve_lp
-from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.incumbent import Allocation, nonzeros
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
 from oasis_alloc.solvers.repair import trimmed
@@ -207,13 +208,10 @@ def _stuck(violations: list[float], tells: bool, settings: DualSettings) -> bool
 
 def release(decision: PairSplit, fresh: PairSplit) -> PairSplit:
     """The decision with more pairs undecided: all that the fresh one decides differently or leaves open."""
-    known_in = np.concatenate([decision.shown, decision.undecided])
-    fresh_in = np.concatenate([fresh.shown, fresh.undecided])
-    enter = np.setdiff1d(fresh.shown, known_in, assume_unique=True)
-    leave = np.setdiff1d(decision.shown, fresh_in, assume_unique=True)
+    enter = without(without(fresh.shown, decision.shown), decision.undecided)
+    leave = without(without(decision.shown, fresh.shown), fresh.undecided)
     undecided = np.unique(np.concatenate([decision.undecided, fresh.undecided, enter, leave]))
-    shown = np.setdiff1d(decision.shown, undecided, assume_unique=True)
-    return PairSplit(undecided, shown)
+    return PairSplit(undecided, without(decision.shown, undecided))
 
 
 def with_alternatives(
@@ -239,9 +237,7 @@ def with_alternatives(
     # spread over all users: the first ones may have no alternatives
     times = max(1, -(-int(size.sum()) // max_pairs))
     opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users[::times]])
-    undecided = np.union1d(decision.undecided, opened)
-    shown = np.setdiff1d(decision.shown, opened, assume_unique=True)
-    return PairSplit(undecided, shown)
+    return PairSplit(np.union1d(decision.undecided, opened), without(decision.shown, opened))
 
 
 def finish(
@@ -265,7 +261,7 @@ def finish(
     part = restricted(engine, decision, fixed, prices, radius / scale, highest, kept_rows)
     basis = None
     if last is not None and part.pairs.size <= max(settings.restart, 2 * last.part.pairs.size):
-        basis = last.part.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
+        basis = last.part.basis_for(part, last.solution, last.allocation)
     solution = _solve(part, basis, prices, monitor.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)
@@ -280,10 +276,9 @@ def finish(
     above, below = part.slack(solution)
     size = np.where(part.small.sizes > 0.0, np.minimum(program.row_scale, part.small.sizes), program.row_scale)
     slack = np.maximum(above, below) > settings.slack * np.maximum(size, np.abs(fixed))[rows]
-    added = undecided[kept]
-    at = np.searchsorted(shown, added)
-    positions, weights = np.insert(shown, at, added), np.insert(np.ones(shown.size), at, x[kept])
-    allocation = evaluate(engine, positions, weights)
+    own = undecided[kept], x[kept]
+    positions, weights = nonzeros(shown, *own)
+    allocation = evaluate(engine, positions, weights).sharing(shown, *own)
     if not allocation.feasible:  # a limit can be far below what a pair adds
         slack |= (program.ratios(allocation.totals) > FEASIBLE)[rows]
     pressed, missed = np.zeros((2, prices.size), np.bool_)
@@ -316,9 +311,10 @@ def trim(engine: Engine, monitor: Monitor, allocation: Allocation, prices: Float
     value = allocation.value - cost
     if relative_gap(monitor.bound, value, monitor.size_of(value), monitor.rounding) > monitor.target:
         return False
-    x = trimmed(engine, allocation.positions, allocation.x, allocation.totals)
-    if x is not None:
-        monitor.offer(evaluate(engine, allocation.positions, x))
+    positions, x = allocation.nonzeros
+    trimmed_x = trimmed(engine, positions, x, allocation.totals)
+    if trimmed_x is not None:
+        monitor.offer(evaluate(engine, positions, trimmed_x))
     return monitor.reached
 
 

@@ -55,9 +55,7 @@ class Kept(ByFields):
             prices = program.prices(iterate.z)
             smoothed = {block.name: prices[block.rows] for block in program.blocks}
             gamma, recovered, typical = iterate.gamma, monitor.stage != "finish", monitor.typical
-        return cls(
-            smoothed, gamma, recovered, typical, best.positions, best.x, best.violation, digest_of_rules(program)
-        )
+        return cls(smoothed, gamma, recovered, typical, *best.nonzeros, best.violation, digest_of_rules(program))
 
 
 @dataclass(frozen=True, eq=False)

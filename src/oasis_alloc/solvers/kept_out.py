@@ -40,10 +40,10 @@ def rows_of_nothing(engine: Engine) -> Ints:
 def sorted_pairs(engine: Engine, nothing: Ints) -> Iterator[Sorted]:
     """All pairs, in parts; `nothing` are the rows of `rows_of_nothing`."""
     program = engine.program
-    forbids = program.arithmetic[nothing]
+    forbids, slots = program.arithmetic[nothing], program.slots_by_user
     for start in range(0, program.n_pairs, _PART):
         pairs = engine.take(np.arange(start, min(start + _PART, program.n_pairs)))
         columns = program.columns_of(pairs)
         kept_out = np.asarray(abs(forbids @ columns).sum(axis=0)).ravel() > 0.0
-        kept_out |= program.slots_by_user[pairs.users] == 0
+        kept_out |= slots[pairs.users] == 0
         yield Sorted(pairs, columns, kept_out)

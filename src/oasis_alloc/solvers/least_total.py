@@ -31,7 +31,7 @@ class LeastTotal(Monitor):
         before = self.best
         super().offer(allocation)
         if self.best is not before:  # its value is the best one
-            self._kept = evaluate(self._stated, allocation.positions, allocation.x, self._limits).feasible
+            self._kept = evaluate(self._stated, *allocation.nonzeros, self._limits).feasible
 
     @property
     def gap(self) -> float:

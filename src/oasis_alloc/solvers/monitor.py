@@ -344,7 +344,7 @@ class Monitor:
             or (not best.feasible and allocation.violation < best.violation)
         ):
             if self._parts is not None and allocation.feasible:
-                parts = self._parts(allocation.positions, allocation.x)
+                parts = self._parts(*allocation.nonzeros)
                 allocation = replace(allocation, size=allocation.size + max(0.0, parts - abs(allocation.linear)))
             self._best = allocation
             if allocation.feasible:

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from oasis_alloc.common.types import AnyInts, Floats, Ints
 from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.program.program import Program
+from oasis_alloc.solvers.incumbent import Allocation
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.slate_rows import SlateRows, slate_rows
 from oasis_alloc.solvers.small_limits import SmallLimits, small_limits
@@ -70,17 +71,19 @@ class Restricted:
         above, below = solution.x[self.slacks].reshape(2, self.rows.size)
         return above, below
 
-    def basis_for(self, wider: Restricted, solution: LinearSolution, shown: Ints) -> tuple[Statuses, Statuses] | None:
+    def basis_for(
+        self, wider: Restricted, solution: LinearSolution, allocation: Allocation
+    ) -> tuple[Statuses, Statuses] | None:
         """This program's final basis, carried over to one with more pairs, users and rows; None for other pieces.
 
-        New pairs enter at their fixed value: 0, or 1 if they are in `shown`; new rows are basic.
+        New pairs enter at their fixed value: 0, or 1 where they are in the allocation; new rows are basic.
         """
         if not self.forms.same_as(wider.forms):
             return None
         n, m, aux = self.pairs.size, self.rows.size, self.n_aux
         after = n + self.n_steps
         pair = np.full(wider.pairs.size, AT_LOWER, np.int8)
-        pair[np.isin(wider.pairs, shown, assume_unique=True)] = AT_UPPER
+        pair[allocation.has_whole(wider.pairs)] = AT_UPPER
         pair[np.searchsorted(wider.pairs, self.pairs)] = solution.columns[:n]
         row_at = np.searchsorted(wider.rows, self.rows)
         slack = np.full((2, wider.rows.size), AT_LOWER, np.int8)

@@ -65,11 +65,11 @@ class Outcome:
     def shown(self, monitor: Monitor) -> tuple[Ints, Floats]:
         """The non-zeros of the allocation that the answer's totals are of."""
         if self.relaxed is not None:
-            return self.relaxed.allocation.positions, self.relaxed.allocation.x
+            return self.relaxed.allocation.nonzeros
         if self.conflict is not None:
             return self.conflict.positions, self.conflict.x
         assert monitor.best is not None  # `carry_out` sets it
-        return monitor.best.positions, monitor.best.x
+        return monitor.best.nonzeros
 
 
 def prepare(engine: Engine, monitor: Monitor) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.engines.ray.connection import resources
+from oasis_alloc.engines.ray.connection import first_answer, reason_of, resources
 from oasis_alloc.engines.ray.metrics import Metrics
 from oasis_alloc.engines.ray.stragglers import Watch
 from oasis_alloc.engines.ray.worker import Worker, versions
@@ -198,7 +198,7 @@ class Cluster:
                 lost[id(seat)] = seat, f"it has not answered within {seconds:g} seconds"
             except ray.exceptions.RayError as error:  # of an actor, its node, or a result that was lost with it
                 results.append(_LOST)
-                lost[id(seat)] = seat, str(error).splitlines()[0]
+                lost[id(seat)] = seat, reason_of(error)
         return results, list(lost.values())
 
     def _start(self, engine: RayChunks) -> None:
@@ -206,7 +206,7 @@ class Cluster:
         import ray
 
         available = max(1, int(resources("cluster_resources").get("CPU", 1)) // self._settings.threads)
-        n = min(self._settings.actors or available, engine.n_parcels)
+        n = min(self._settings.actors or available, engine.n_chunks)
         actors = self._kept(n)
         actors += [self._actor() for _ in range(n - len(actors))]
         ready, late = ray.wait(
@@ -224,7 +224,7 @@ class Cluster:
             )
         self._seats = [Seat(actor, chunks) for actor, chunks in zip(actors, engine.dealt(n), strict=True)]
         for found in ready:
-            _check_versions(_result(found))
+            _check_versions(first_answer(found))
 
     def _kept(self, n: int) -> list[Any]:
         """Up to n actors of the last solve that are alive."""
@@ -277,28 +277,37 @@ class Cluster:
 
     def _heirs(self, chunks: list[int], why: str) -> list[tuple[Seat, list[int]]]:
         """Who takes the chunks of a lost actor: a new one if it starts in time, else those that are left."""
+        actor, failed = self._newcomer()
+        if actor is not None:
+            heirs, who = [(Seat(actor), chunks)], "a new actor"
+        elif not self._seats:
+            raise SolverError(
+                f"all actors are lost ({why}), and no new one could start ({failed}). Check the cluster's nodes."
+            )
+        else:
+            parts = [part.tolist() for part in np.array_split(chunks, len(self._seats))]
+            heirs = [(heir, part) for heir, part in zip(self._seats, parts, strict=True) if part]
+            who = f"the {len(heirs)} that are left, because no new one could start ({failed})"
+        _log.warning("an actor is lost (%s); its %d chunks are loaded again by %s", why, len(chunks), who)
+        return heirs
+
+    def _newcomer(self) -> tuple[Any | None, str]:
+        """(a new actor, or None if none starts in time and stays alive; why)."""
         import ray
 
-        actor = self._actor()
-        ready, _ = ray.wait([actor.versions.remote()], timeout=self._settings.replace_timeout)
-        if ready:
-            _check_versions(_result(ready[0]))
-            heirs = [(Seat(actor), chunks)]
+        actor, seconds = self._actor(), self._settings.replace_timeout
+        ready, _ = ray.wait([actor.versions.remote()], timeout=seconds)
+        try:
+            theirs = ray.get(ready[0]) if ready else None
+        except ray.exceptions.RayError as error:
+            theirs, failed = None, reason_of(error)
         else:
+            failed = f"none has answered within {seconds:g} seconds"
+        if theirs is None:
             ray.kill(actor)
-            if not self._seats:
-                raise SolverError(
-                    f"all actors are lost ({why}), and no new one could start. Check the cluster's nodes."
-                )
-            parcels = next(iter(self._engines.values())).parcels  # they stay whole
-            shares = np.array_split(np.unique(parcels[chunks]), len(self._seats))
-            parts = [[chunk for chunk in chunks if parcels[chunk] in share] for share in shares]
-            heirs = [(heir, part) for heir, part in zip(self._seats, parts, strict=True) if part]
-        _log.warning(
-            "an actor is lost (%s); its %d chunks are loaded again by %s", why, len(chunks),
-            "a new actor" if ready else f"the {len(heirs)} that are left",
-        )  # fmt: skip
-        return heirs
+            return None, failed
+        _check_versions(theirs)
+        return actor, ""
 
     def _restore(self, heir: Seat, chunks: list[int]) -> str | None:
         """Load chunks and repeat the calls that left a state, so that the next bits are the same.
@@ -357,18 +366,6 @@ def _put(argument: Any, shared: dict[int, Any]) -> Any:
     if id(argument) not in shared:
         shared[id(argument)] = ray.put(argument)
     return shared[id(argument)]
-
-
-def _result(ref: Any) -> Any:
-    import ray
-
-    try:
-        return ray.get(ref)
-    except ray.exceptions.RayError as error:
-        raise SolverError(
-            f"an actor could not start ({str(error).strip().splitlines()[-1]}). Check that oasis_alloc is installed on "
-            "every node."
-        ) from error
 
 
 def _check_versions(theirs: dict[str, str], ours: dict[str, str] | None = None) -> None:

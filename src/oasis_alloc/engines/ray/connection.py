@@ -1,10 +1,10 @@
-"""Connects this process to a Ray cluster, or starts Ray on this machine."""
+"""Connects this process to a Ray cluster, or starts Ray on this machine; and says what Ray's errors mean."""
 
 from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.errors import SolverError
 
@@ -53,6 +53,27 @@ def resources(which: str) -> dict[str, float]:
 
     found: dict[str, float] = getattr(ray, which)()
     return found
+
+
+def first_answer(ref: Any) -> Any:
+    """What a new actor has answered; `SolverError` if it has died instead."""
+    import ray
+
+    try:
+        return ray.get(ref)
+    except ray.exceptions.RayError as error:
+        raise SolverError(
+            f"an actor could not start ({reason_of(error)}). Check that oasis_alloc is installed on every node, and "
+            "that nodes have the memory: actor_memory= reserves it."
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of Ray says, in one line: of a failure to start, the last line is the error in the actor."""
+    import ray
+
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1] if isinstance(error, ray.exceptions.ActorDiedError) and "Error" in lines[-1] else lines[0]
 
 
 def _probe(address: str) -> None:

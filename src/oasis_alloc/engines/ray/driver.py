@@ -1,7 +1,7 @@
 """The engine that solvers see: every call goes to the actors, and sums come back chunk by chunk.
 
-Results are put in the places of the chunks and added up by the code of all engines (`engines/chunks.py`), in the order
-of the chunks, so the bits do not depend on which actor has which chunk.
+Sums are put in the places of the chunks and added up by the code of all engines (`engines/chunks.py`), in the order of
+one tree (`engines/tree.py`), so the bits do not depend on which actor has which chunk.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from oasis_alloc.engines.ray.cluster import Call, dealt, slim
 from oasis_alloc.engines.ray.found import FarPairs, FoundPairs, both, open_of, places_of
 from oasis_alloc.engines.ray.sample import Sample, Thresholds
 from oasis_alloc.engines.ray.shown import Decided, Difference
+from oasis_alloc.engines.tree import added_up, branches_of
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.kernels.solve.slate_reach import Entries, Room
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from oasis_alloc.engines.ray.cluster import Cluster
 
 _KEPT_BYTES = 1 << 24  # of curvature that comes with a visit; more is asked for where it is needed
-_WIRE_BYTES = 1 << 25  # of tables by chunk that come back per visit; beyond it, chunks are added up at the actors
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,7 @@ class RayChunks(Chunked):
         super().__init__(program)
         self._cluster = cluster
         self.key = cluster.next_key()
+        self._threshold = np.empty(0)  # of users: those are at the actors
         self._prices, self._margins = np.empty(0), np.empty(0)  # of the current call
         self._curvature: list[Any] = []  # of the last visit, as actors sent it
         self._curvature_of = 0  # the visit whose curvature is in `_kept`
@@ -65,8 +66,9 @@ class RayChunks(Chunked):
         self._sums_of_shown: tuple[Floats, Floats] = np.empty(0), np.empty(0)
         self._sample: Sample | None = None  # with thresholds that are newer than those of the actors
         self._history: list[State | Thresholds | tuple[RayChunks, int]] = []
-        per_parcel = max(1, -(-2 * self._load.nbytes // _WIRE_BYTES))
-        self._parcels = np.arange(self._n) // per_parcel
+        self._starts: list[int] | None = (
+            None  # of the branches whose sums the tables have; None for those of all chunks
+        )
 
     @property
     def edges(self) -> Ints:
@@ -74,20 +76,13 @@ class RayChunks(Chunked):
         return self._edges
 
     @property
-    def parcels(self) -> Ints:
-        """The parcel of every chunk."""
-        return self._parcels
-
-    @property
-    def n_parcels(self) -> int:
-        """Groups of chunks that have to be at the same actor."""
-        return int(self._parcels[-1]) + 1
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return self._n
 
     def dealt(self, n: int) -> list[list[int]]:
         """The chunks in n runs of about as many pairs."""
-        pairs = np.diff(self.program.indptr[self._edges])
-        runs = dealt(np.bincount(self._parcels, pairs).tolist(), n)
-        return [np.flatnonzero(np.isin(self._parcels, run)).tolist() for run in runs]
+        return dealt(np.diff(self.program.indptr[self._edges]).tolist(), n)
 
     def opening(self, store: tuple[int, int | None]) -> Call:
         """The call that opens this engine at an actor."""
@@ -117,8 +112,7 @@ class RayChunks(Chunked):
             return "settle", lambda chunks: (self.key, chunks, state.stride, state.of(chunks))
         tables = state.program.tables(state.prices)
         within = () if state.margins is None else (state.program.widest(state.margins),)
-        parcels = (self._parcels,) if state.name in ("visit", "decide") else ()
-        return state.name, lambda chunks: (self.key, chunks, *parcels, tables, *within, *state.numbers)
+        return state.name, lambda chunks: (self.key, chunks, tables, *within, *state.numbers)
 
     def _following(self, other: RayChunks) -> Call:
         return "follow", lambda chunks: (self.key, chunks, other.key)
@@ -136,22 +130,28 @@ class RayChunks(Chunked):
     def _chunks(self, job: Callable[[int], object]) -> None:
         each(range(self._n), job, None)
 
-    def _place(self, chunks: list[int], by_parcel: Floats, into: Floats) -> None:
-        """Put sums by parcel into the places of the parcels' first chunks at this actor; the others are 0."""
-        into[chunks] = 0.0
-        parcels = self._parcels[chunks]
-        first = np.flatnonzero(np.diff(parcels, prepend=-1))
-        into[np.asarray(chunks)[first]] = by_parcel
+    def _place(self, found: list[tuple[list[int], Any]], *into: Floats) -> None:
+        """Put what came of chunks, a table by branch for each of `into`, into the places where the branches begin."""
+        starts: list[int] = []
+        for chunks, tables in found:
+            own = [first for first, _ in branches_of(chunks, self._n)]
+            for table, by_branch in zip(into, tables, strict=True):
+                table[own] = by_branch
+            starts += own
+        self._starts = sorted(starts)
+
+    def _added_up(self, tables: Floats) -> Floats:
+        return added_up(tables, self._starts)
 
     def _survey_pieces(self, scalars: Floats, positive: Floats, negative: Floats) -> None:
-        for chunks, (numbers, up, down) in self._ask("survey", self._parcels):
+        found = self._ask("survey")
+        for chunks, (numbers, *_) in found:
             scalars[chunks] = numbers
-            self._place(chunks, up, positive)
-            self._place(chunks, down, negative)
+        self._place([(chunks, tables) for chunks, (_, *tables) in found], positive, negative)
 
     def _slate_reach_pieces(self, entries: Entries, room: Room, out: Floats, stride: int = 1) -> None:
-        for chunks, found in self._ask("slate_reach", self._parcels, *entries, out.shape[2]):  # actors know the rules
-            self._place(chunks, found, out)
+        found = self._ask("slate_reach", *entries, out.shape[2])  # actors know the rules
+        self._place([(chunks, [table]) for chunks, table in found], out)
 
     def attained(self, guarded: bool) -> Floats:
         """(n_users,) as `program.attaining` says, read by the actors."""
@@ -164,7 +164,7 @@ class RayChunks(Chunked):
     def _visit_pieces(self, tables: Floats, gamma: float, stride: int) -> None:
         sample = self._sampled(stride)
         if sample is not None:
-            point, self._kept = self._point(tables, gamma), self._buffers
+            point, self._kept, self._starts = self._point(tables, gamma), self._buffers, None
 
             def job(chunk: int) -> None:
                 self._load[chunk], self._square[chunk], self._out[chunk] = 0.0, 0.0, 0.0
@@ -176,15 +176,15 @@ class RayChunks(Chunked):
         self._settle()
         numbers = (gamma, stride, self._slack, self._keep_every)
         self._curvature = [None] * self._n
-        took = []
+        took, sums = [], []
         for chunks, (out, load, square, kept, report) in self._cluster.ask(
-            self.key, "visit", lambda chunks: (chunks, self._parcels, tables, *numbers, self._room(chunks))
+            self.key, "visit", lambda chunks: (chunks, tables, *numbers, self._room(chunks))
         ):
             self._out[chunks] = out
-            self._place(chunks, load, self._load)
-            self._place(chunks, square, self._square)
+            sums.append((chunks, (load, square)))
             self._spread(chunks, kept or (), self._curvature)
             took.append((chunks, report))
+        self._place(sums, self._load, self._square)
         self._remember("visit", *numbers, 0)
         if stride == 1:
             self._cluster.watch.seen(self._cluster, self, took)
@@ -228,6 +228,7 @@ class RayChunks(Chunked):
             every = self._by_chunk("kept") if missing else self._curvature
             self._kept = [self._as_kept(kept) for kept in every]
             self._curvature, self._curvature_of = [], self.visits
+        self._starts = None
         super()._curvature_chunks(tables)
 
     def _as_kept(self, sent: tuple[Any, ...]) -> Any:
@@ -256,15 +257,16 @@ class RayChunks(Chunked):
     def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
         out: list[list[ChunkPart]] = [[] for _ in range(self._n)]
         found: list[PairArrays | None] = [None] * self._n
-        values, load = np.zeros(self._n), np.zeros_like(self._load)
+        values, sums = np.zeros(self._n), []
         self._n_decisions += 1
         numbers = kink, self._slack, self._n_decisions
-        for chunks, (parts, own, worth, loads, best) in self._ask("decide", self._parcels, tables, within, *numbers):
+        for chunks, (parts, own, worth, loads, best) in self._ask("decide", tables, within, *numbers):
             self._spread(chunks, parts, out)
             self._spread(chunks, own or (), found)
             values[chunks], bounds[chunks] = worth, best
-            self._place(chunks, loads, load)
-        self._sums_of_shown = values, load
+            sums.append((chunks, [loads]))
+        self._place(sums, self._load)
+        self._sums_of_shown = values, self._added_up(self._load)
         places = [places_of(parts) for parts in out]
         self._find([first if self._rules is None else both(first, second) for first, second in places], found)
         self._remember("decide", *numbers, margins=self._margins)
@@ -311,9 +313,10 @@ class RayChunks(Chunked):
     def _add_up_chunks(self, taken: PairView, x: Floats) -> Floats:
         decided = self._decided
         if decided is not None and taken.positions is decided.shown and np.all(x == 1.0):
-            self._load[:] = decided.load
+            self._load[0], self._starts = decided.load, [0]
             return decided.values
         if self._found_pairs.has(taken.positions):
+            self._starts = None
             return super()._add_up_chunks(taken, x)
         new, found = self._ends(taken.positions), None
         if decided is not None:
@@ -321,19 +324,19 @@ class RayChunks(Chunked):
 
             def difference(chunks: list[int]) -> tuple[Any, ...]:
                 own = _part(taken.positions, chunks, new), _part(x, chunks, new)
-                return chunks, self._parcels, decided.number, *Difference.of(_part(shown, chunks, old), *own)
+                return chunks, decided.number, *Difference.of(_part(shown, chunks, old), *own)
 
             found = self._cluster.ask(self.key, "add_up_difference", difference)
         if found is None or any(result is None for _, result in found):  # some are in the place of lost actors
             found = self._cluster.ask(
                 self.key,
                 "add_up",
-                lambda chunks: (chunks, self._parcels, _part(taken.positions, chunks, new), _part(x, chunks, new)),
+                lambda chunks: (chunks, _part(taken.positions, chunks, new), _part(x, chunks, new)),
             )
         values = np.zeros(self._n)
-        for chunks, (own, load) in found:
+        for chunks, (own, _) in found:
             values[chunks] = own
-            self._place(chunks, load, self._load)
+        self._place([(chunks, [load]) for chunks, (_, load) in found], self._load)
         return values
 
     def take(self, positions: Ints) -> PairView:
@@ -364,10 +367,13 @@ class RayChunks(Chunked):
         other._settle()
         self._cluster.defer(self.key, *self._following(other))
         self._history.append((other, len(other._history)))
-        super().follow(other, gamma)
+        self._follow_slack(other, gamma)
 
     def close(self) -> None:
         self._cluster.forget(self)
+        # what is large, also where this object is still referred to
+        self._found_pairs = FoundPairs(self.program.arrays.like(0), None)
+        self._kept, self._buffers, self._curvature, self._sample, self._decided = [], [], [], None, None
 
 
 def _part(values: npt.NDArray[Any], chunks: list[int], ends: Ints) -> npt.NDArray[Any]:

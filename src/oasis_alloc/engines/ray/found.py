@@ -41,7 +41,7 @@ def both(first: Ints, second: Ints) -> Ints:
 class FoundPairs:
     """Pairs by ascending positions; what is asked for and not here is fetched, in one round."""
 
-    def __init__(self, nothing: PairArrays, fetch: Fetch) -> None:
+    def __init__(self, nothing: PairArrays, fetch: Fetch | None) -> None:
         self._fetch = fetch
         self._nothing = nothing
         self._positions = np.empty(0, np.int64)
@@ -67,6 +67,7 @@ class FoundPairs:
         if here.all():
             return self._arrays.at(at)
         missing = positions[~here]
+        assert self._fetch is not None  # the engine is open
         fetched = self._fetch(missing)
         if missing.size == positions.size:
             self._keep(missing, fetched)

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from oasis_alloc.common.ascending import among
 from oasis_alloc.common.types import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """A decision whose pairs the actors know, with the sums over those that it shows, by chunk."""
+    """A decision whose pairs the actors know, with the values, by chunk, and the loads of those that it shows."""
 
     number: int
     shown: Ints
@@ -36,11 +37,10 @@ class Difference(NamedTuple):
         """
         if not shown.size:
             return cls(shown, positions, x)
-        at = np.minimum(np.searchsorted(shown, positions), shown.size - 1)
-        same = (shown[at] == positions) & (x == 1.0)
-        stays = np.zeros(shown.size, np.bool_)
-        stays[at[same]] = True
-        return cls(shown[~stays], positions[~same], x[~same])
+        other = ~(among(positions, shown) & (x == 1.0))
+        added = positions[other]
+        gone = np.union1d(shown[~among(shown, positions)], added[among(added, shown)])
+        return cls(gone, added, x[other])
 
     def allocation(self, shown: Ints) -> tuple[Ints, Floats]:
         """(positions, x) of the allocation.

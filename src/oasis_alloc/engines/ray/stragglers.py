@@ -68,7 +68,7 @@ class Watch:
             slow = one > SLOW * median and seconds[key] > usual + _WORTH
             self._behind[key] = self._behind.get(key, 0) + 1 if slow else 0
             if self._behind[key] == _VISITS:
-                moved = relieve(cluster, engine, seats[key], rate, per_chunk) if self._moves else 0
+                moved = relieve(cluster, seats[key], rate, per_chunk) if self._moves else 0
                 self._report(last[key], one / median, moved)
                 self._behind[key] = 0 if moved else _VISITS  # without a move, it is said once
 
@@ -81,20 +81,20 @@ class Watch:
         )  # fmt: skip
 
 
-def relieve(cluster: Cluster, engine: RayChunks, slow: Seat, rate: dict[int, float], per_chunk: Floats) -> int:
+def relieve(cluster: Cluster, slow: Seat, rate: dict[int, float], per_chunk: Floats) -> int:
     """Move chunks from a slow actor to the others, so that all need about as long; the number of chunks moved."""
     others = [seat for seat in cluster.seats if seat is not slow and id(seat) in rate]
-    parcels = [np.flatnonzero(engine.parcels == p).tolist() for p in np.unique(engine.parcels[slow.chunks])]
-    size = [float(per_chunk[parcel].sum()) for parcel in parcels]
+    chunks = list(slow.chunks)
     held = {id(seat): float(per_chunk[seat.chunks].sum()) for seat in [slow, *others]}
     parts: dict[int, list[int]] = {id(seat): [] for seat in others}
-    while len(parcels) > 1:
-        heir = min(others, key=lambda seat: (held[id(seat)] + size[-1]) * rate[id(seat)])
-        if (held[id(heir)] + size[-1]) * rate[id(heir)] >= held[id(slow)] * rate[id(slow)]:
+    while len(chunks) > 1:
+        size = float(per_chunk[chunks[-1]])
+        heir = min(others, key=lambda seat: (held[id(seat)] + size) * rate[id(seat)])
+        if (held[id(heir)] + size) * rate[id(heir)] >= held[id(slow)] * rate[id(slow)]:
             break
-        held[id(heir)] += size[-1]
-        held[id(slow)] -= size.pop()
-        parts[id(heir)] += parcels.pop()
+        held[id(heir)] += size
+        held[id(slow)] -= size
+        parts[id(heir)].append(chunks.pop())
     moved = 0
     for seat in others:
         if (part := sorted(parts[id(seat)])) and cluster.move(slow, seat, part):

@@ -22,6 +22,7 @@ from oasis_alloc.engines.ray.found import both, open_of, places_of
 from oasis_alloc.engines.ray.held import Held, Store
 from oasis_alloc.engines.ray.shown import Difference
 from oasis_alloc.engines.settings import SIZES, EngineSizes
+from oasis_alloc.engines.tree import added_up, branches_of
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.kernels.solve.slate_reach import Entries
@@ -151,25 +152,25 @@ class Worker:
         for first, last in held.users(chunks):
             held._threshold[first:last] = of._threshold[first:last]
 
-    def survey(self, key: int, chunks: list[int], parcels: Ints) -> tuple[Floats, Floats, Floats]:
-        """(scalars by chunk, positive and negative tables by parcel)."""
+    def survey(self, key: int, chunks: list[int]) -> tuple[Floats, Floats, Floats]:
+        """(scalars by chunk, positive and negative tables by branch)."""
         held = self._held[key]
         scalars = np.zeros((held._n, 4))
         positive, negative = np.zeros((2, *held._load.shape))
         with held.only(chunks):
             held._survey_pieces(scalars, positive, negative)
-        return scalars[chunks], _by_parcel(positive, chunks, parcels), _by_parcel(negative, chunks, parcels)
+        return scalars[chunks], _by_branch(positive, chunks), _by_branch(negative, chunks)
 
     def slate_reach(
-        self, key: int, chunks: list[int], parcels: Ints, start: Ints, row: npt.NDArray[np.int32],
+        self, key: int, chunks: list[int], start: Ints, row: npt.NDArray[np.int32],
         coefficient: Floats, widest: int, n_rows: int,
     ) -> Floats:  # fmt: skip
-        """What slates can add to some rows, by parcel; the entries are those of `kernels.solve.slate_reach`."""
+        """What slates can add to some rows, by branch; the entries are those of `kernels.solve.slate_reach`."""
         held, out = self._held[key], np.zeros((self._held[key]._n, 3, n_rows))
         entries = Entries(readonly(start), readonly(row), readonly(coefficient), widest)
         with held.only(chunks):
             held._slate_reach_pieces(entries, room_of(held.program), out)
-        return _by_parcel(out, chunks, parcels)
+        return _by_branch(out, chunks)
 
     def attained(self, key: int, chunks: list[int], guarded: bool) -> list[Floats]:
         """The largest sum over a slate of the column of `keep`, or of 1, for the users of each of these chunks."""
@@ -178,10 +179,10 @@ class Worker:
             return held.attained(guarded)
 
     def visit(
-        self, key: int, chunks: list[int], parcels: Ints, tables: Floats, gamma: float, stride: int,
+        self, key: int, chunks: list[int], tables: Floats, gamma: float, stride: int,
         slack: float, keep_every: int, kept_bytes: int,
     ) -> tuple[Floats, Floats, Floats, list[tuple[Any, ...]] | None, Report]:  # fmt: skip
-        """(scalars by chunk, loads and squares by parcel, the curvature if it is small enough, how it was)."""
+        """(scalars by chunk, loads and squares by branch, the curvature if it is small enough, how it was)."""
         held, started = self._held[key], time.perf_counter()
         held._slack, held._keep_every = slack, keep_every
         with held.only(chunks):
@@ -190,18 +191,18 @@ class Worker:
         out, kept = held._out[chunks], None
         if out[:, visit_kernels.KEPT].sum() * 4 * (1 + 2 * held.program.extra.shape[0]) <= kept_bytes:
             kept = self.kept(key, chunks)
-        load, square = _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
+        load, square = _by_branch(held._load, chunks), _by_branch(held._square, chunks)
         return out, load, square, kept, report
 
     def _visit(self, held: Held, tables: Floats, gamma: float, stride: int) -> None:
         held._visit_pieces(tables, gamma, stride)
 
-    def curvature(self, key: int, chunks: list[int], parcels: Ints, tables: Floats) -> Floats:
-        """Products with the curvature of the last visit, by parcel."""
+    def curvature(self, key: int, chunks: list[int], tables: Floats) -> Floats:
+        """Products with the curvature of the last visit, by branch."""
         held = self._held[key]
         with held.only(chunks):
             held._curvature_chunks(np.array(tables))
-        return _by_parcel(held._load, chunks, parcels)
+        return _by_branch(held._load, chunks)
 
     def kept(self, key: int, chunks: list[int]) -> list[tuple[Any, ...]]:
         """The curvature that the last visit has kept, of each of these chunks."""
@@ -233,13 +234,13 @@ class Worker:
         return np.asarray(counts.sum(axis=0))
 
     def decide(
-        self, key: int, chunks: list[int], parcels: Ints, tables: Floats, within: Floats, kink: float, slack: float,
+        self, key: int, chunks: list[int], tables: Floats, within: Floats, kink: float, slack: float,
         number: int,
     ) -> tuple[list[list[ChunkPart]], list[PairArrays] | None, Floats, Floats, Floats]:  # fmt: skip
         """Undecided and shown pairs of each of these chunks, and what the solver asks for next.
 
         That is the pairs that are undecided (under rules also those that are shown) unless there are too many, and the
-        values by chunk and loads by parcel of those that are shown; at the end, what the best slates of each chunk are
+        values by chunk and loads by branch of those that are shown; at the end, what the best slates of each chunk are
         worth.
         """
         held = self._held[key]
@@ -254,7 +255,7 @@ class Worker:
         found = held.found(
             chunks, [first if held._rules is None else both(first, second) for first, second in map(places_of, parts)]
         )
-        return parts, found, values[chunks], _by_parcel(held._load, chunks, parcels), bounds[chunks]
+        return parts, found, values[chunks], _by_branch(held._load, chunks), bounds[chunks]
 
     def allocate(
         self, key: int, chunks: list[int], tables: Floats, gamma: float, slack: float
@@ -273,22 +274,22 @@ class Worker:
         with held.only(chunks):
             return held.scores_of(np.array(tables))
 
-    def add_up(self, key: int, chunks: list[int], parcels: Ints, positions: Ints, x: Floats) -> tuple[Floats, Floats]:
-        """(values by chunk, loads by parcel) of the part of an allocation in these chunks."""
+    def add_up(self, key: int, chunks: list[int], positions: Ints, x: Floats) -> tuple[Floats, Floats]:
+        """(values by chunk, loads by branch) of the part of an allocation in these chunks."""
         held = self._held[key]
         with held.only(chunks):
             values = held.values_of(np.array(positions), np.array(x))  # writable, for which kernels are compiled
-        return values[chunks], _by_parcel(held._load, chunks, parcels)
+        return values[chunks], _by_branch(held._load, chunks)
 
     def add_up_difference(
-        self, key: int, chunks: list[int], parcels: Ints, number: int, gone: Ints, added: Ints, x: Floats
+        self, key: int, chunks: list[int], number: int, gone: Ints, added: Ints, x: Floats
     ) -> tuple[Floats, Floats] | None:
         """The same of an allocation that differs so from what a decision shows; None where that is not known here."""
         mine = [self._held[key].decided.get(chunk, (0, [])) for chunk in chunks]
         if any(of != number for of, _ in mine):
             return None
         shown = np.concatenate([places_of(parts)[1] for _, parts in mine])
-        return self.add_up(key, chunks, parcels, *Difference(gone, added, x).allocation(shown))
+        return self.add_up(key, chunks, *Difference(gone, added, x).allocation(shown))
 
     def take(self, key: int, chunks: list[int], positions: Ints) -> PairArrays:
         """Single pairs."""
@@ -297,14 +298,6 @@ class Worker:
             return held.arrays_at(positions)
 
 
-def _by_parcel(tables: Floats, chunks: list[int], parcels: Ints) -> Floats:
-    """The sums of consecutive chunks of the same parcel; added up in their order, like all chunks at the driver."""
-    out: list[Floats] = []
-    last = -1
-    for chunk in chunks:
-        if parcels[chunk] == last:
-            out[-1] = out[-1] + tables[chunk]
-        else:
-            out.append(np.array(tables[chunk]))
-        last = int(parcels[chunk])
-    return np.stack(out)
+def _by_branch(tables: Floats, chunks: list[int]) -> Floats:
+    """The sums of the largest branches that these chunks fill."""
+    return np.stack([added_up(tables[first:last]) for first, last in branches_of(chunks, len(tables))])
