@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.environment import has_secret
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, ProblemError
@@ -111,10 +112,11 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         raise ProblemError(f'{place.name}: [publish] must name a directory: directory = "policies".')
     _check_numbers(job)
     _ = job.runs  # refuses an address that is not valid
-    if "@" in job.table("publish").get("redis", ""):
-        raise ProblemError(f"{place.name}: publish.redis has a password; expected env:NAME, a variable that has it.")
-    if "@" in job.table("mlflow").get("tracking", ""):
-        raise ProblemError(f"{place.name}: mlflow.tracking has a password; expected env:NAME, a variable that has it.")
+    for table, name in (("publish", "redis"), ("mlflow", "tracking")):
+        if has_secret(job.table(table).get(name)):
+            raise ProblemError(
+                f"{place.name}: {table}.{name} has a password; expected env:NAME, a variable that has it."
+            )
     return job
 
 
