@@ -19,6 +19,8 @@ def test_slates_are_those_of_the_published_policy(tmp_path: Path, monkeypatch: p
     away = oa.run_job(path, run="monday")
     assert (away.status, away.exit_code) == ("not written", 5)
     assert "Redis" in away.message
+    assert away.version is not None
+    assert away.version.version == 1, "the policy is published; its slates are not delivered"
     assert oa.PolicyDirectory(tmp_path / "policies").history()[-1].version == 1
     with redis_server() as address, redis.Redis.from_url(address, decode_responses=True) as client:
         monkeypatch.setenv("RADIO_REDIS", address)

@@ -51,7 +51,7 @@ def read_limits(
         elif isinstance(entry.get("solution"), str):
             _only(entry, ("solution",), place)
             meant = last.is_meant(entry["solution"])
-            limits[name] = saved_allocation(last.path if meant else folder / entry["solution"])
+            limits[name] = saved_allocation(last.path if meant else folder / entry["solution"], candidates)
         elif isinstance(entry.get("ledger"), str):
             limits[name] = _delivered(entry, candidates, folder, place)
         else:
