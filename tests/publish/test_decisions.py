@@ -229,6 +229,18 @@ def test_a_disk_that_fails_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptu
     assert log.stats()["failed"] == 1
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_a_decision_of_another_form_never_raises(tmp_path: Path, rate: float) -> None:
+    """Also where its id decides whether it is logged."""
+    made = policy("one column")
+    items, columns = request(candidates(), 0)
+    wrong: list[tuple[Any, Any]] = [(7, made), (None, made), (b"r1", made), ("\ud800", made), ("r1", None)]
+    with oa.DecisionLog(tmp_path, rate=rate) as log:
+        assert not any(log.record(request, given, items, columns, [0]) for request, given in wrong)
+    assert log.stats()["failed"] + log.stats()["unsampled"] == len(wrong)
+    assert log.stats()["failed"] >= 4
+
+
 def test_one_decision_that_cannot_be_written_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = policy("one column")
     items, columns = request(candidates(), 0)

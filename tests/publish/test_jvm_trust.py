@@ -118,6 +118,20 @@ def test_an_older_manifest_is_refused(script: JavaStore, where: Path, remembers:
     assert later.say() == ("replayed" if remembers else priced(1).policy_id)
 
 
+@pytest.mark.parametrize("what", ["folder", "manifest"])
+def test_a_directory_behind_links_is_followed(script: JavaStore, where: Path, what: str) -> None:
+    link = where.parent / "link"
+    if what == "folder":
+        link.symlink_to(where)
+    else:
+        link.mkdir()
+        (link / "manifest.json").symlink_to(where / "manifest.json")
+    readers = Readers(script, link)
+    assert readers.say() == oa.PolicyDirectory(where).load().policy_id
+    oa.publish(priced(5), where, sign=where.parent / "one.key")
+    assert readers.refresh() == priced(5).policy_id
+
+
 def test_a_policy_that_is_copied_after_its_manifest(script: JavaStore, where: Path) -> None:
     readers = Readers(script, where)
     oa.publish(priced(5), where, sign=where.parent / "one.key")

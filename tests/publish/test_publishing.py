@@ -118,6 +118,51 @@ def test_a_roll_back_is_a_new_version_with_an_older_policy(tmp_path: Path) -> No
     assert store.policy.policy_id == ids[2]
 
 
+def test_a_roll_back_removes_no_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k in range(17):
+        oa.publish(priced(k), tmp_path, keep=17)
+    assert main(["rollback", str(tmp_path), "--reason", "wrong"]) == 0
+    assert len(oa.PolicyDirectory(tmp_path).available()) == 17
+    oa.PolicyDirectory(tmp_path).rollback(reason="wrong", keep=2)
+    assert len(oa.PolicyDirectory(tmp_path).available()) == 2
+    assert "is policy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["folder", "manifest", "both files"])
+def test_a_directory_behind_links_is_followed(tmp_path: Path, what: str) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    version = oa.publish(priced(0), real)
+    if what == "folder":
+        link.symlink_to(real)
+    else:
+        link.mkdir()
+        for name in ("manifest.json", *([version.file] if what == "both files" else [])):
+            (link / name).symlink_to(real / name)
+    store = oa.PolicyStore(link / "manifest.json", refresh=None)
+    assert store.policy.policy_id == version.policy_id
+    if what != "both files":
+        assert oa.publish(priced(1), real).version == 2
+        assert store.refresh()
+        assert store.policy.policy_id == priced(1).policy_id
+
+
+def test_the_current_policy_of_a_manifest_is_shown_and_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (oa.publish(priced(k), tmp_path).policy_id for k in range(2))
+    manifest = str(tmp_path / "manifest.json")
+    store = oa.PolicyStore(manifest, refresh=None)
+    oa.publish(priced(2), tmp_path)
+    assert store.refresh()
+    assert main(["store", "show", manifest]) == 0
+    assert f"policy {priced(2).policy_id}" in capsys.readouterr().out
+    assert main(["store", "refuse", manifest]) == 0
+    assert store.refresh()
+    assert store.policy.policy_id == second != first
+    assert main(["store", "show", manifest]) == 0
+    assert f"policy {priced(2).policy_id} (rolled back)" in capsys.readouterr().out
+
+
 def test_versions_and_not_times_say_which_policy_is_newer(tmp_path: Path) -> None:
     new, old = oa.Policy(small(time.time() - 10, 0.5)), oa.Policy(small(time.time() - 1000, 0.7))
     oa.publish(new, tmp_path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import pickle
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jobs import in_python, make_job, make_tables
@@ -111,6 +114,41 @@ def test_a_bucket_that_is_away_changes_nothing(bucket: str, monkeypatch: pytest.
     oa.publish(priced(1), where)
     assert store.refresh()
     assert store.policy.policy_id == priced(1).policy_id
+
+
+class Failing:
+    """A file of this machine whose disk fails after its first `good` reads."""
+
+    def __init__(self, path: Path, good: int) -> None:
+        self._path, self._good = path, good
+
+    def open(self, mode: str) -> Any:
+        file = self._path.open(mode)
+        read, left = file.read, iter(range(self._good))
+        wrapped = BytesIO()
+
+        def failing(size: int) -> bytes:
+            if next(left, None) is None:
+                file.close()
+                raise OSError(5, "the disk fails")
+            return bytes(read(size))
+
+        wrapped.read = failing  # type: ignore[method-assign]
+        return wrapped
+
+
+@pytest.mark.parametrize(("size", "good"), [(9, 1), (9 << 20, 2)])
+def test_a_disk_that_fails_leaves_the_object_as_it_was(tmp_path: Path, bucket: str, size: int, good: int) -> None:
+    remote, source = RemoteFolder(f"{bucket}/runs"), tmp_path / "source"
+    source.write_bytes(b"n" * size)
+    remote.write("solution", b"old")
+    for name in ("solution", "policy"):
+        with pytest.raises(OSError, match="the disk fails"):
+            remote.put(name, Failing(source, good))  # type: ignore[arg-type]
+    gc.collect()  # a stream that is freed is closed, which would complete the object
+    assert (remote.names(), remote.read("solution")) == (["solution"], b"old")
+    remote.put("solution", source)
+    assert remote.read("solution") == source.read_bytes()
 
 
 def test_folders_are_tables_too(tmp_path: Path, bucket: str) -> None:

@@ -33,6 +33,7 @@ def store(arguments: argparse.Namespace) -> int:
     from oasis_alloc.common.labels import shown
     from oasis_alloc.errors import InputError
     from oasis_alloc.hosting.publishing import publish, read_facts, refuse
+    from oasis_alloc.publish.reading import snapshot_of
     from oasis_alloc.serving.check import is_policy_id
 
     try:
@@ -42,7 +43,7 @@ def store(arguments: argparse.Namespace) -> int:
         elif arguments.action == "refuse":
             policy_id = arguments.policy_id
             if policy_id is None:
-                policy_id = read_facts(arguments.snapshot)[1].policy_id
+                policy_id = read_facts(snapshot_of(arguments.snapshot))[1].policy_id
             if not is_policy_id(policy_id):
                 raise InputError(f"ID is {shown(policy_id)}; expected 1 to 200 printable characters.")
             if policy_id not in _known(arguments.snapshot):
@@ -64,13 +65,14 @@ def _known(path: Path) -> set[str]:
     from oasis_alloc.errors import SnapshotError
     from oasis_alloc.hosting.publishing import read_facts
     from oasis_alloc.hosting.state import StateFile
+    from oasis_alloc.publish.reading import snapshot_of
 
     state_file = StateFile(path)
     state = state_file.read()
     known = {*state.rolled_back, *(version[0] for version in (state.again, state.kept) if version is not None)}
     for file in (path, state_file.kept):
         with suppress(OSError, SnapshotError):
-            known.add(read_facts(file)[1].policy_id)
+            known.add(read_facts(snapshot_of(file))[1].policy_id)
     return known
 
 
@@ -79,8 +81,9 @@ def _shown(path: Path) -> list[str]:
     from oasis_alloc.hosting.judging import Facts
     from oasis_alloc.hosting.state import StateFile
     from oasis_alloc.policy import Policy
+    from oasis_alloc.publish.reading import snapshot_of
 
-    policy, state = Policy.load(path), StateFile(path).read()
+    policy, state = Policy.load(snapshot_of(path)), StateFile(path).read()
     facts, schema = Facts.of(policy), policy.schema
     certificate = policy.data.certificate
     until = "no end" if facts.valid_until is None else f"{facts.valid_until - time.time():,.0f} s from now"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import secrets
@@ -133,9 +134,14 @@ class RemoteFolder:
         """A stream; what was written to it is the file `name` at the end of the block, in one step."""
         target = self._at(name)
         if self._fs.type_name in _OF_OBJECTS:
-            with self._fs.open_output_stream(target) as stream:
-                yield stream
-            return  # with its end the object is there
+            upload = _Upload(self._fs.open_output_stream(target))
+            try:
+                yield upload
+            except BaseException:
+                upload.give_up()
+                raise
+            upload.stream.close()  # with its end the object is there
+            return
         folder, _, last = target.rpartition("/")
         self._fs.create_dir(folder, recursive=True)
         beside = f"{folder}/.{last}.{secrets.token_hex(4)}.tmp"
@@ -160,6 +166,31 @@ class RemoteFolder:
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
+
+
+class _Upload:
+    """A stream to an object, which is there once the stream is closed; if the upload is given up, it is as before."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self._has_failed = False
+
+    def write(self, part: bytes) -> None:
+        """Send some bytes; OSError."""
+        try:
+            self.stream.write(part)
+        except Exception:
+            self._has_failed = True
+            raise
+
+    def give_up(self) -> None:
+        """Leave the object as it is.
+
+        A stream that has failed completes no object. Any other one does when it is closed, and pyarrow closes it at the
+        latest when it is freed; there is no call to abort. So it is never freed, with the few MB that it holds.
+        """
+        if not self._has_failed:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.stream))
 
 
 class Files:

@@ -59,7 +59,8 @@ class DeliveredTotal(NamedTuple):
 class Ledger:
     """Counts deliveries: every event once, however often, in whatever order, and whatever crashes in between.
 
-    `store` is nothing (memory), the path of a SQLite file, or the address of a server: `postgresql://...`, `redis://...`.
+    `store` is nothing (memory), the path of a SQLite file, or the address of a server: `postgresql://...`, `redis://...`;
+    "env:NAME" is the address that a variable of the environment has.
     Processes that open the same store and `name` share one ledger. `by` names the keys of groups. Where `groups` are
     given, events for others are refused. `docs/ledger.md` has the rules and the guarantees.
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Any
 
+from oasis_alloc.common.environment import without_password
 from oasis_alloc.errors import require
 from oasis_alloc.pacing.ledger_merge import Change, Row
 from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal, has_changed, unavailable
 
 _CONNECT = 5  # seconds
 _LOCK = 10_000  # milliseconds to wait for other writers
-_PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^@/]*@")
 
 _left_behind: list[Any] = []  # connections of the process before a fork: not to be ended from the child
 
@@ -33,15 +32,6 @@ CREATE TABLE IF NOT EXISTS {name}_documents (
     name text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, text text NOT NULL);
 INSERT INTO {name}_meta VALUES ('watermark', '0') ON CONFLICT DO NOTHING;
 """
-
-
-def without_password(address: str) -> str:
-    """An address as messages may show it.
-
-    >>> without_password("postgresql://ads:secret@db/ads")
-    'postgresql://ads:***@db/ads'
-    """
-    return _PASSWORD.sub(r"\1:***@", address).partition("?")[0]
 
 
 class PostgresStore:

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import Any
 
+from oasis_alloc.common.environment import without_password
 from oasis_alloc.errors import LedgerUnavailableError, require
 from oasis_alloc.pacing.ledger_merge import Change, Row
-from oasis_alloc.pacing.ledger_postgres import without_password
 from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal, unavailable
 
 _TRIES = 100

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from oasis_alloc.common.environment import text_of, without_password
 from oasis_alloc.common.files import path_text
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, LedgerUnavailableError
@@ -95,11 +96,16 @@ def unavailable(place: str, error: Exception) -> LedgerUnavailableError:
 
 
 def open_store(address: object, name: str) -> Store:
-    """The store at an address: None is memory, a path SQLite; `postgresql://` and `redis://` are servers."""
+    """The store at an address: None is memory, a path SQLite; `postgresql://` and `redis://` are servers.
+
+    "env:NAME" is the address that a variable of the environment has. Messages show no password.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(
             f"Ledger(name={shown(name)}): expected up to 30 lower-case letters, digits and underscores, a letter first."
         )
+    if isinstance(address, str):
+        address = text_of(address, "Ledger(store)")
     if address is None:
         from oasis_alloc.pacing.ledger_memory import MemoryStore
 
@@ -114,14 +120,16 @@ def open_store(address: object, name: str) -> Store:
         try:
             return RedisStore(address, name)
         except ValueError as error:
-            raise InputError(f"Ledger({shown(address)}): {error}; expected redis://host:port/number.") from None
+            where = shown(without_password(address))
+            raise InputError(f"Ledger({where}): {error}; expected redis://host:port/number.") from None
     if isinstance(address, (str, os.PathLike)) and "://" not in str(address) and str(address):
         from oasis_alloc.pacing.ledger_sqlite import SQLiteStore
 
         return SQLiteStore(path_text(address), name)
     if hasattr(address, "record") and hasattr(address, "swap"):
         return address  # type: ignore[return-value]  # a store of the caller's
+    where = shown(without_password(address) if isinstance(address, str) else address)
     raise InputError(
-        f"Ledger({shown(address)}): expected nothing (memory), the path of a SQLite file, or an address that begins "
+        f"Ledger({where}): expected nothing (memory), the path of a SQLite file, or an address that begins "
         "with postgresql:// or redis://."
     )

@@ -51,26 +51,23 @@ class SavedAllocation:
         return f"the solution in {self.path}"
 
 
-def saved_allocation(path: Path | None) -> SavedAllocation:
-    """Read the allocation of an earlier solution, an empty one for None.
+def saved_allocation(path: Path | None, candidates: Candidates) -> SavedAllocation:
+    """Read the allocation of an earlier solution; of `candidates` nothing, for None and where nothing was shown.
 
     Raises `InputError` for files that are not of `Solution.save`.
     """
-    if path is None:
-        nothing = Candidates.from_arrays([0], np.zeros(0, np.int64), {"x": np.zeros(0)}, n_items=0)
-        solved = SimpleNamespace(name="SOLVED")
-        return SavedAllocation(SimpleNamespace(candidates=nothing), solved, np.arange(0), np.zeros(0), "no run")
-    saved = load_solution(path)
+    saved = None if path is None else load_solution(path)
+    if path is None or saved is None or not saved.x.size:
+        solved, where = SimpleNamespace(name="SOLVED"), "no run" if path is None else path.name
+        return SavedAllocation(SimpleNamespace(candidates=candidates), solved, np.arange(0), np.zeros(0), where)
     users, user = _numbered(saved.user)
     items, item = _numbered(saved.item)
     order = np.lexsort((item, user))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(users)))])
     x = saved.x[order]
-    candidates = Candidates.from_arrays(
-        indptr, item[order], {"x": x}, user_ids=users, item_ids=items, n_items=len(items)
-    )
+    then = Candidates.from_arrays(indptr, item[order], {"x": x}, user_ids=users, item_ids=items, n_items=len(items))
     status = SimpleNamespace(name=saved.document["status"])
-    return SavedAllocation(SimpleNamespace(candidates=candidates), status, np.arange(x.size), x, path.name)
+    return SavedAllocation(SimpleNamespace(candidates=then), status, np.arange(x.size), x, path.name)
 
 
 def prices_to_start_from(path: Path, problem: Problem) -> Prices:

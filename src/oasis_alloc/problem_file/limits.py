@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.environment import has_secret, variable_in
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.remote import Files
 from oasis_alloc.errors import InputError, ProblemError
@@ -50,7 +51,7 @@ def read_limits(
         elif isinstance(entry.get("solution"), str):
             _only(entry, ("solution",), place)
             meant = last.is_meant(entry["solution"])
-            limits[name] = saved_allocation(last.path if meant else folder / entry["solution"])
+            limits[name] = saved_allocation(last.path if meant else folder / entry["solution"], candidates)
         elif isinstance(entry.get("ledger"), str):
             limits[name] = _delivered(entry, candidates, folder, place)
         else:
@@ -120,7 +121,9 @@ def _delivered(entry: Mapping[str, Any], candidates: Candidates, folder: Files, 
     if not isinstance(listed, list) or not listed or not all(isinstance(key, str) for key in listed):
         raise ProblemError(f"{place}: by names the key of the amounts, or a list of keys.")
     by = listed[0] if len(listed) == 1 else tuple(listed)
-    if "://" not in address:
+    if has_secret(address):
+        raise ProblemError(f"{place}: the ledger's address has a password; expected env:NAME, a variable that has it.")
+    if "://" not in address and variable_in(address) is None:
         if not (folder / address).is_file():
             raise InputError(f"{place}: {folder / address}: there is no such ledger.")
         address = str(folder / address)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,7 @@ class PolicyDirectory:
         to: int | None = None,
         *,
         reason: str,
-        keep: int = KEEP,
+        keep: int | None = None,
         sign: str | os.PathLike[str] | None = None,
     ) -> PublishedVersion:
         """Make an earlier policy the current one again, as a new version of the manifest.
@@ -110,7 +111,9 @@ class PolicyDirectory:
             A version. None takes the last one with another policy that has not been rolled back itself.
         reason
             A text for the manifest.
-        keep, sign
+        keep
+            As in `publish`; None removes nothing: how many policies stay is said by the next publication.
+        sign
             As in `publish`.
 
         Returns
@@ -142,7 +145,7 @@ class PolicyDirectory:
             "kind": "rollback", "of": target.of, "digest": target.digest, "policy_id": target.policy_id,
             "name": target.name, "reasons": (why,),
         }  # fmt: skip
-        return self._add(of, raw, _kept(keep), sign)
+        return self._add(of, raw, None if keep is None else _kept(keep), sign)
 
     def history(self) -> list[PublishedVersion]:
         """The versions, the oldest first; an empty list before the first publication.
@@ -225,8 +228,17 @@ class PolicyDirectory:
                 return one
         raise InputError(f"{self._where}: there is no earlier policy to roll back to.")
 
+    def _refuse_unsigned(self, manifest: Manifest, signer: object) -> None:
+        """A version without a signature does not follow a signed one."""
+        current = manifest.current
+        if current is not None and current.is_signed and signer is None:
+            raise InputError(
+                f"{self._where}: version {current.version} is signed, and hosts may refuse one that is not. Give "
+                "the key: sign='NAME.key', or --sign NAME.key."
+            )
+
     def _add(
-        self, of: Mapping[str, Any], raw: bytes, keep: int, sign: str | os.PathLike[str] | None
+        self, of: Mapping[str, Any], raw: bytes, keep: int | None, sign: str | os.PathLike[str] | None
     ) -> PublishedVersion:
         """Write the policy, then the manifest, then remove what no longer belongs to the last `keep` policies."""
         signer = None if sign is None else signer_of(sign)
@@ -236,11 +248,7 @@ class PolicyDirectory:
             same = current is not None and current.digest == of["digest"]
             if current is not None and same and (signer is None or current.key == signer.key_id):
                 return current
-            if current is not None and current.is_signed and signer is None:
-                raise InputError(
-                    f"{self._where}: version {current.version} is signed, and hosts may refuse one that is not. Give "
-                    "the key: sign='NAME.key', or --sign NAME.key."
-                )
+            self._refuse_unsigned(manifest, signer)
             version = manifest.following(**of, time=now(time.time()))
             if signer is not None:
                 version = signer.sign(version)
@@ -249,6 +257,8 @@ class PolicyDirectory:
                 self._place.write(version.file, raw)
             manifest = manifest.with_version(version)
             self._place.write(NAME, manifest.to_bytes())
+            if keep is None:
+                return version
             kept = manifest.kept(keep)
             for name in names:
                 digest = digest_of_file(name)
@@ -310,6 +320,17 @@ def publish(
     (1, 'radio', 1)
     """
     return PolicyDirectory(where).publish(policy, keep=keep, sign=sign, reasons=reasons, accepted=accepted, name=name)
+
+
+def check_publication(where: str, sign: str | os.PathLike[str] | None) -> None:
+    """Raise what `publish` would raise for a place and a key: `InputError`, and `SnapshotError` for its manifest.
+
+    A place that cannot be reached is no fault here: it may be there again when there is something to publish.
+    """
+    directory = PolicyDirectory(where)
+    signer = None if sign is None else signer_of(sign)
+    with suppress(OSError):
+        directory._refuse_unsigned(directory._manifest(), signer)
 
 
 def verified_file(place: Any, version: PublishedVersion) -> bytes:

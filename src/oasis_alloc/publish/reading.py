@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ class ManifestReader:
             self.trust.check(version)
         self._refuse_older(version)
         self.is_incomplete = True
-        raw = verified_file(Folder(path.parent), version)
+        raw = verified_file(Folder(_folder_of(path, version)), version)
         self.is_incomplete = False
         return raw
 
@@ -70,12 +71,27 @@ class ManifestReader:
         self.version = version
 
 
+def _folder_of(path: Path, version: PublishedVersion) -> Path:
+    """Where the policy of a version is: next to the manifest, or next to the file that the manifest is a link to."""
+    return path.parent if (path.parent / version.file).exists() else Path(os.path.realpath(path)).parent
+
+
 def has_manifest(path: Path) -> bool:
     """True if the file at `path` is a manifest; False if it cannot be read."""
     try:
         return is_manifest(read_head(path))
     except (OSError, SnapshotError):
         return False
+
+
+def snapshot_of(path: Path) -> Path:
+    """The policy's file: that of the current version of a manifest, and any other path itself; SnapshotError."""
+    if not has_manifest(path):
+        return path
+    version = Manifest.read(read_regular(path, LARGEST)).current
+    if version is None:
+        raise SnapshotError(f"{path}: the manifest has no version yet.", "no policy")
+    return _folder_of(path, version) / version.file
 
 
 def read_head(path: Path) -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from oasis_alloc.results.answer import Answer
 from oasis_alloc.results.answer_columns import answer_names
 from oasis_alloc.results.documents import document_of
 from oasis_alloc.statement.stated import Writer, read
+
+if TYPE_CHECKING:
+    from oasis_alloc.problem import Problem
 
 _KIND = "oasis_alloc solution 1"
 _ROWS = ("prices", "totals")
@@ -105,6 +108,27 @@ def save(answer: Answer, path: str | os.PathLike[str]) -> None:
         "ids": json.dumps(ids),
     }
     write_tensors(path, _KIND, tensors, about)
+
+
+def check_labels(problem: Problem) -> None:
+    """Raise `InputError` for labels of constraints and ids that no file of `save` can have, such as bytes."""
+    candidates = problem.candidates
+    groups = [(f"labels of {name}", problem.labels(name)) for name in problem.names]
+    parts = [part for what, labels in groups for part in _parts(what, labels)]
+    for side, ids in ((candidates.user_name, candidates.user_ids), (candidates.item_name, candidates.item_ids)):
+        parts += [(f"ids of {side}", ids.tolist())] if ids is not None and ids.dtype.kind not in "iufb" else []
+    for what, values in parts:
+        for value in {type(value): value for value in values}.values():
+            try:
+                Writer(lambda _by, label: label, _no_plan).write(value)
+            except InputError as error:
+                raise InputError(f"{what}: {error}") from error
+
+
+def _parts(what: str, labels: Sequence[Any]) -> list[tuple[str, Sequence[Any]]]:
+    """Labels key by key: those of several keys are tuples."""
+    is_several = bool(labels) and isinstance(labels[0], tuple)
+    return [(what, of_key) for of_key in zip(*labels, strict=True)] if is_several else [(what, labels)]
 
 
 @suggesting

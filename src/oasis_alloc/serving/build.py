@@ -30,10 +30,12 @@ from oasis_alloc.serving.data import (
     PriceTerm,
     SlateRule,
 )
+from oasis_alloc.serving.exploration import Exploration
 from oasis_alloc.serving.schema import names_of, shown
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
+    from oasis_alloc.problem import Problem
     from oasis_alloc.results.answer import Answer
     from oasis_alloc.statement.slate import Slate
 
@@ -54,7 +56,7 @@ def policy_data(
 
     solution.raise_if_infeasible()
     problem, cands = solution.problem, solution.problem.candidates
-    ranked_by = _organic(solution, organic)
+    ranked_by = _organic(problem, organic)
     program = lower(problem, unweighted=True)
     prices = [solution.prices[block.name] for block in program.blocks]
     base = program.base_prices(np.concatenate(prices) if prices else np.empty(0))
@@ -148,14 +150,23 @@ def _bytes_of(part: object) -> Iterator[bytes]:
         yield f"{part!r};".encode()
 
 
-def _organic(solution: Answer, given: str | None) -> str:
-    candidates = solution.problem.candidates
+def check_policy_options(problem: Problem, options: Mapping[str, Any]) -> None:
+    """Raise what `Solution.policy` would raise for these arguments, before there is a solution."""
+    _organic(problem, options.get("organic"))
+    if options.get("valid_for") is not None:
+        _positive(options["valid_for"])
+    if options.get("exploration") is not None:
+        Exploration.of(options["exploration"]).numbers()
+
+
+def _organic(problem: Problem, given: str | None) -> str:
+    candidates = problem.candidates
     columns = candidates.columns
     if given is not None:
         if given not in columns:
             raise ProblemError(f"policy(organic={given!r}): there is no such column.{candidates.no_column(given)}")
         return given
-    linear = solution.problem.maximize.linear
+    linear = problem.maximize.linear
     named = [term.column for term in linear.terms if term.column is not None] if linear is not None else []
     return "relevance" if "relevance" in columns else [*named, *columns][0]
 

@@ -101,7 +101,10 @@ def _scalar(value: Any) -> Any:
         return {"is": "datetime", "of": value.isoformat()}
     if isinstance(value, date):
         return {"is": "date", "of": value.isoformat()}
-    raise InputError(f"{value!r} is a {type(value).__name__}, which cannot be written; use anonymize=True.")
+    raise InputError(
+        f"{value!r} is a {type(value).__name__}, which files cannot have; expected a text, number, boolean or date. "
+        "write_reproduction(anonymize=True) writes numbers instead of labels."
+    )
 
 
 def _classes() -> dict[str, type]:

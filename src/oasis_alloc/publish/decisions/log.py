@@ -163,7 +163,12 @@ class DecisionLog:
         at
             UNIX seconds; None for now.
         """
-        if self._rate < 1.0 and not is_sampled(request, self._rate):
+        try:
+            is_logged = self._rate >= 1.0 or is_sampled(request, self._rate)
+        except Exception as error:  # an id that is not a text
+            self._complain(1, error)
+            return False
+        if not is_logged:
             self._unsampled += 1
             return False
         if self._thread is None:
@@ -172,8 +177,8 @@ class DecisionLog:
         if len(queue) >= self._room or self._closed:
             self._dropped += 1
             return False
-        data = policy.data
         try:
+            data = policy.data
             tail = b""
             if not (user is None and scores is None and propensities is None and not len(pinned) and not excluded):
                 tail = tail_of(user, scores, propensities, pinned, excluded)

@@ -112,7 +112,8 @@ def _drift(given: _Input, limit: float) -> Iterator[Finding]:
             continue
         before, here = last["profile"]["columns"][column], now["profile"]["columns"][column]
         distance = drift_of(problem.candidates.columns[column], before)
-        where = () if distance <= limit else (f"mean {here['mean']:.6g}, {before['mean']:.6g} in run {last['run']}",)
+        mean = "no values; mean" if here["mean"] is None else f"mean {here['mean']:.6g},"
+        where = () if distance <= limit else (f"{mean} {before['mean']:.6g} in run {last['run']}",)
         yield Finding(f"drift {column}", distance <= limit, distance, limit, where)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.environment import has_secret
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, ProblemError
@@ -69,18 +70,28 @@ class Job:
         return read_statement(self.path, JOB_ENTRIES, last=last, files=self.files)
 
     def digests(self) -> dict[str, str]:
-        """{name: SHA-256} of the job file and of every file and folder that it reads."""
+        """{name: SHA-256} of the job file and of every file and folder that it reads.
+
+        It is empty for one that cannot be read: reading it later says what is wrong.
+        """
         out = {"job": self.digest}
-        for name, path in self._inputs():
+        for name, text in self._inputs():
             digest = hashlib.sha256()
-            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                if file.is_file():
-                    digest.update(f"{file.relative_to(path.parent)}\n{file.stat().st_size}\n".encode())
-                    _add(digest, file)
+            try:
+                path = self.files / text
+                if not path.exists():
+                    continue
+                for file in _files_of(path) if path.is_dir() else [path]:
+                    if file.is_file():
+                        digest.update(f"{file.relative_to(path.parent)}\n{file.stat().st_size}\n".encode())
+                        _add(digest, file)
+            except (InputError, OSError, RecursionError):
+                out[name] = ""
+                continue
             out[name] = digest.hexdigest()
         return out
 
-    def _inputs(self) -> Iterator[tuple[str, Path]]:
+    def _inputs(self) -> list[tuple[str, str]]:
         candidates = self.table("candidates")
         named = [(name, candidates[name]) for name in _TABLES if name in candidates]
         tables = {**self.table("limits"), "supply": self.stated.get("supply"), **self.table("slate")}
@@ -92,10 +103,7 @@ class Job:
         named += [("start", start) for start in [self.table("solve").get("start")] if start is not None]
         calibrated = candidates.get("calibrated", {})
         named += [(f"calibrated.{name}", text) for name, text in calibrated.items() if isinstance(text, str)]
-        for name, text in named:
-            with suppress(InputError):  # of a file that is missing: reading it says what is wrong
-                if (path := self.files / text).exists():
-                    yield name, path
+        return named
 
 
 def read_job(path: str | os.PathLike[str]) -> Job:
@@ -111,10 +119,11 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         raise ProblemError(f'{place.name}: [publish] must name a directory: directory = "policies".')
     _check_numbers(job)
     _ = job.runs  # refuses an address that is not valid
-    if "@" in job.table("publish").get("redis", ""):
-        raise ProblemError(f"{place.name}: publish.redis has a password; expected env:NAME, a variable that has it.")
-    if "@" in job.table("mlflow").get("tracking", ""):
-        raise ProblemError(f"{place.name}: mlflow.tracking has a password; expected env:NAME, a variable that has it.")
+    for table, name in (("publish", "redis"), ("mlflow", "tracking")):
+        if has_secret(job.table(table).get(name)):
+            raise ProblemError(
+                f"{place.name}: {table}.{name} has a password; expected env:NAME, a variable that has it."
+            )
     return job
 
 
@@ -140,9 +149,13 @@ def _check_numbers(job: Job) -> None:
     for name in fresh:
         if name not in job.table("candidates"):
             raise ProblemError(f"{file}: checks.fresh has {name!r}, which [candidates] does not name.")
-    for table, key in (("run", "keep"), ("publish", "keep")):
-        if job.table(table).get(key, 1) < 1:
-            raise ProblemError(f"{file}: {table}.{key} is {job.table(table)[key]}; expected 1 or more.")
+    canary = job.table("gates").get("canary", {})
+    for name, value in (
+        ("run.keep", job.table("run").get("keep", 1)), ("publish.keep", job.table("publish").get("keep", 1)),
+        ("gates.canary.requests", canary.get("requests", 1)),
+    ):  # fmt: skip
+        if value < 1:
+            raise ProblemError(f"{file}: {name} is {value}; expected 1 or more.")
     relevance = job.table("gates").get("relevance", {})
     if "lowest" in relevance and "by" not in relevance:
         raise ProblemError(f"{file}: gates.relevance has lowest without by; expected a key of users: by = 'market'.")
@@ -157,6 +170,16 @@ def _is_pair(bounds: object) -> bool:
         return False
     low, high = map(as_real, bounds)
     return low is not None and high is not None and low <= high
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    """All files in and below a folder, also behind links, as readers of tables follow them."""
+    for here, inner, names in os.walk(folder, followlinks=True):
+        above, real = os.path.realpath(os.path.dirname(here)), os.path.realpath(here)
+        if os.path.islink(here) and f"{above}{os.sep}".startswith(f"{real}{os.sep}"):
+            raise OSError(errno.ELOOP, "a link leads back up", here)
+        inner.sort()
+        yield from (Path(here, name) for name in sorted(names))
 
 
 def _add(digest: Any, file: Path) -> None:

@@ -39,7 +39,7 @@ class JobResult(ByFields):
     steps
         `{step: report}`, in the order of the steps; docs/jobs.md has the members.
     version
-        What was published, or None.
+        What was published, or None. A run that is "not written" may have published: its slates are not in Redis then.
 
     Example
     -------

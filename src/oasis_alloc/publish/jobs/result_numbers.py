@@ -17,6 +17,7 @@ from oasis_alloc.statement.functions.soft import Soft
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from oasis_alloc.candidates import Candidates
     from oasis_alloc.solution import Solution
 
 _WORST = 0.05  # share of users
@@ -34,7 +35,7 @@ def numbers_of(solution: Solution, gates: Mapping[str, Any], last: Path | None) 
         out["conflicts"] = [conflict.to_dict() for conflict in solution.conflicts]
     if solution.status.name != "INFEASIBLE":
         candidates = solution.problem.candidates
-        earlier = None if last is None else saved_allocation(last)
+        earlier = None if last is None else saved_allocation(last, candidates)
         out["churn"] = None if earlier is None else churn_of(earlier, candidates, solution.pairs, solution.x)
         out["promised"] = _promised(solution)
         out["prices_at_bounds"] = _at_bounds(solution)
@@ -46,9 +47,7 @@ def numbers_of(solution: Solution, gates: Mapping[str, Any], last: Path | None) 
 def kept(solution: Solution, gate: Mapping[str, Any]) -> dict[str, Any]:
     """Shares of each user's best sum of a column that the solution keeps: mean, worst 5 %, and by a key of users."""
     candidates, slate = solution.problem.candidates, solution.problem.slate
-    column = gate.get("column", "relevance")
-    if column not in candidates.columns:
-        raise ProblemError(f"gates.relevance: no column {column!r}.{candidates.no_column(column)}")
+    column = check_relevance(candidates, gate)
     values = candidates.columns[column]
     best = best_pairs(candidates, column, slate.size)
     users = candidates.user_of(best)
@@ -68,8 +67,6 @@ def kept(solution: Solution, gate: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     if "by" in gate:
         key = gate["by"]
-        if key not in candidates.users:
-            raise ProblemError(f"gates.relevance: the users have no key {key!r}; by names a key of users.")
         codes = candidates.users[key].codes[has]
         known = codes >= 0
         count = np.bincount(codes[known], minlength=len(candidates.users[key].labels))
@@ -77,6 +74,16 @@ def kept(solution: Solution, gate: Mapping[str, Any]) -> dict[str, Any]:
         labels = candidates.users[key].labels.tolist()
         out["by"] = {str(labels[g]): float(total[g] / count[g]) for g in np.flatnonzero(count).tolist()}
     return out
+
+
+def check_relevance(candidates: Candidates, gate: Mapping[str, Any]) -> str:
+    """The column of the gate; `ProblemError` if there is no such column, or no such key of users."""
+    column, key = gate.get("column", "relevance"), gate.get("by")
+    if column not in candidates.columns:
+        raise ProblemError(f"gates.relevance: no column {column!r}.{candidates.no_column(column)}")
+    if key is not None and key not in candidates.users:
+        raise ProblemError(f"gates.relevance: the users have no key {key!r}; by names a key of users.")
+    return str(column)
 
 
 def _promised(solution: Solution) -> list[dict[str, Any]]:

@@ -166,10 +166,10 @@ def _all_steps(steps: Steps, accepts: Mapping[str, str]) -> tuple[str, str, Publ
         return end.status, str(end), None
     except OasisAllocError as error:
         steps.failed(step, error)
-        return "bad input", f"{step}: {error}", None
+        return "bad input", f"{step}: {error}", steps.version
     except OSError as error:
         steps.failed(step, error)
-        return "not written", f"{step}: {error}", None
+        return "not written", f"{step}: {error}", steps.version
 
 
 def check_job(job: Job, progress: Callable[[str], object] | None = None) -> JobResult:

@@ -26,6 +26,12 @@ _LOCK = ".lock"
 Known = list[tuple[RunFolder, dict[str, Any]]]
 
 
+class RunsNotWritten(InputError):
+    """The folder of the runs cannot be written."""
+
+    exit_code = 5  # of a command: a file
+
+
 class RunInProgress(InputError):
     """Another process runs this job."""
 
@@ -72,7 +78,7 @@ class Runs:
 
     def _names(self) -> list[str]:
         if self._remote is None:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 return [entry.name for entry in self._path.iterdir() if entry.is_dir()]
             return []
         try:
@@ -113,9 +119,8 @@ class Runs:
 
     @contextmanager
     def only_one(self) -> Iterator[None]:
-        """For the block, no other process on this machine runs the job; raises `RunInProgress`."""
+        """For the block, no other process on this machine runs the job; raises `RunInProgress`, `RunsNotWritten`."""
         if self._remote is None:
-            self._path.mkdir(parents=True, exist_ok=True)
             lock = self._path / _LOCK
         else:
             address = hashlib.sha256(self._remote.address.encode()).hexdigest()[:16]
@@ -123,9 +128,13 @@ class Runs:
             lock = Path(tempfile.gettempdir()) / f"oasis-alloc-{address}-{user}.lock"
         with ExitStack() as held:
             try:
+                if self._remote is None:
+                    self._path.mkdir(parents=True, exist_ok=True)
                 held.enter_context(locked(lock, wait=False))
             except BlockingIOError:
                 raise RunInProgress(f"{self}: another process runs this job; wait until it has ended.") from None
+            except OSError as error:
+                raise RunsNotWritten(f"{self}: the folder of the runs cannot be written: {reason_of(error)}") from error
             yield
 
 

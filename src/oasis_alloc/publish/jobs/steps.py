@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.environment import variable_in
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.remote_path import text_at, text_in
 from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.page.page import page
 from oasis_alloc.problem_file.answers import further_answers
 from oasis_alloc.publish.directory import KEEP, PolicyDirectory
+from oasis_alloc.publish.jobs.before import check_publishing, check_result_options, signing_key
 from oasis_alloc.publish.jobs.canary import compare_on, requests_of
 from oasis_alloc.publish.jobs.checks import check_input
 from oasis_alloc.publish.jobs.findings import Finding
@@ -55,6 +56,7 @@ class Steps:
     ) -> None:
         self.job, self.folder, self.last, self._write, self._say = job, folder, last, write, say
         self.reports: dict[str, Report] = {}
+        self.version: PublishedVersion | None = None  # what was published, also if a later part of the step fails
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -88,7 +90,10 @@ class Steps:
     def tables(self) -> None:
         """Read the tables and make the problem."""
         begun = time.perf_counter()
+        if self._write:
+            check_publishing(self.job)
         problem = self._statement.problem
+        check_result_options(problem, self.job)
         checks = self.job.table("checks")
         keys = [*checks.get("missing_labels", {}), *checks.get("new_labels", {})]
         text = f"{problem.candidates.n_users:,} users, {problem.candidates.n_pairs:,} pairs"
@@ -155,7 +160,14 @@ class Steps:
 
         if self.last is None or not self.last.file(REQUESTS).is_file():
             return None
-        requests = from_json(text_at(self.last.file(REQUESTS)))
+        file = self.last.file(REQUESTS)
+        try:
+            requests = from_json(text_at(file))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file}: the requests of run {self.last.name} cannot be read: {reason_of(error)}. Without its folder, "
+                "the run before it is the last one."
+            ) from error
         before = Policy.load(self.last.file(POLICY))
         return compare_on(requests, before, Policy.load(self.folder.file(POLICY)))
 
@@ -178,23 +190,32 @@ class Steps:
     def publish(self, accepted: Mapping[str, str]) -> PublishedVersion:
         """Publish the policy of this run."""
         begun, table = time.perf_counter(), self.job.table("publish")
-        sign = table.get("sign")
-        if sign is not None and variable_in(sign) is None:
-            sign = self.job.folder / sign
-        version = PolicyDirectory(text_in(self.job.folder, table["directory"])).publish(
+        directory = PolicyDirectory(text_in(self.job.folder, table["directory"]))
+        reasons = (f"run {self.folder.name} of {self.job.path.name}",)
+        before = self._published_before(directory, reasons)
+        self.version = version = before or directory.publish(
             self.folder.file(POLICY),
             keep=table.get("keep", KEEP),
-            sign=sign,
-            reasons=[f"run {self.folder.name} of {self.job.path.name}"],
+            sign=signing_key(self.job),
+            reasons=reasons,
             accepted=accepted,
             name=table.get("name"),
         )
         text = f"version {version.version} of {table['directory']}"
-        if "redis" in table:
+        if before is not None:
+            text += ", published before; another version is current now"
+        elif "redis" in table:
             given = {name: table[f"redis_{name}"] for name in ("prefix", "grace") if f"redis_{name}" in table}
             text += f", {self._deliver(table['redis'], given):,} users in Redis"
         self._done("publish", "done", begun, text, version=version.to_dict())
         return version
+
+    def _published_before(self, directory: PolicyDirectory, reasons: tuple[str, ...]) -> PublishedVersion | None:
+        """The version that this run has published, if it was interrupted after that and another one is current now."""
+        digest = hashlib.sha256(self.folder.file(POLICY).read_bytes()).hexdigest()
+        known = directory.history()
+        mine = [one for one in known if one.kind == "publish" and one.digest == digest and one.reasons == reasons]
+        return mine[-1] if mine and known[-1].digest != digest else None
 
     def _deliver(self, address: str, given: dict[str, Any]) -> int:
         """Write the slates of all users to Redis; repeated by a run that was interrupted here."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from oasis_alloc.common.environment import variable_in
-from oasis_alloc.errors import InputError, require
+from oasis_alloc.common.environment import text_of
+from oasis_alloc.errors import require
 from oasis_alloc.publish.jobs.folder import PAGE, POLICY, SOLUTION_PAGE
 
 if TYPE_CHECKING:
@@ -38,12 +37,8 @@ class Tracking:
         entries = job.table("mlflow")
         self._job, self._experiment = job, entries.get("experiment", job.name)
         where = entries.get("tracking")
-        variable = None if where is None else variable_in(where)
-        if variable is not None:
-            where = os.environ.get(variable)
-            if not where:
-                raise InputError(f"{job.path.name}: mlflow.tracking: the environment has no variable {variable!r}.")
-        self._where = where  # None: what MLflow finds in the environment
+        # None: what MLflow finds in the environment
+        self._where = None if where is None else text_of(where, f"{job.path.name}: mlflow.tracking")
         self._client = require("mlflow.tracking", "mlflow").MlflowClient
         self._entities = require("mlflow.entities", "mlflow")
 

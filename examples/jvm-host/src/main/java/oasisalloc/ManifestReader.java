@@ -1,6 +1,7 @@
 package oasisalloc;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Reads the manifest of one store, and remembers the highest version that it has verified. */
@@ -39,12 +40,22 @@ final class ManifestReader {
         if (trust != null) trust.check(found);
         refuseOlder(found);
         isIncomplete = true;
-        byte[] raw = policy(path.resolveSibling(found.file()));
+        byte[] raw = policy(policyPath(path, found));
         if (!Manifest.sha256(raw).equals(found.digest()))
             throw new SnapshotException("tampered", "the policy of version " + found.version()
                     + " does not have the digest that the manifest says");
         isIncomplete = false;
         return raw;
+    }
+
+    /** Next to the manifest, or next to the file that the manifest is a link to. */
+    private static Path policyPath(Path manifest, Manifest.Version of) throws SnapshotException {
+        Path next = manifest.resolveSibling(of.file());
+        try {
+            return Files.exists(next) ? next : manifest.toRealPath().resolveSibling(of.file());
+        } catch (IOException error) {
+            throw new SnapshotException("unreadable", manifest + " cannot be read: " + error);
+        }
     }
 
     private static byte[] policy(Path path) throws SnapshotException {
