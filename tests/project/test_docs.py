@@ -184,6 +184,20 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 
 @each_page
+def test_lists_have_the_levels_that_they_show(page: Path) -> None:
+    """A line of an item begins below the item's text: two spaces more, and the next item is taken for a part of it."""
+    text, wrong, below = re.sub(r"^ *```.*?^ *```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE), [], 0
+    for line in text.splitlines():
+        item, indent = re.match(r" *(?:[-*]|\d+\.) +", line), len(line) - len(line.lstrip())
+        if item or not indent:
+            below = item.end() if item else 0
+        elif below and indent > below:
+            wrong.append(line)
+        below = below if line.strip() else 0
+    assert not wrong
+
+
+@each_page
 def test_the_names_that_a_page_quotes_from_the_tests_are_there(page: Path) -> None:
     for name in re.findall(r"`((?:tests|src|docs|examples|benchmarks)/[\w./-]+)`", page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), f"{page.name} speaks of {name}"
