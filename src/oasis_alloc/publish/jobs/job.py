@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.digests import add_file
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, ProblemError
@@ -21,7 +22,6 @@ from oasis_alloc.publish.jobs.entries import JOB_ENTRIES
 from oasis_alloc.publish.jobs.runs import Runs
 
 _TABLES = ("pairs", "users", "items")
-_PART = 1 << 20  # bytes that are read at once
 
 
 def all_entries() -> Tables:
@@ -76,7 +76,8 @@ class Job:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
                     digest.update(f"{file.relative_to(path.parent)}\n{file.stat().st_size}\n".encode())
-                    _add(digest, file)
+                    with file.open("rb") as source:
+                        add_file(digest, source)
             out[name] = digest.hexdigest()
         return out
 
@@ -157,9 +158,3 @@ def _is_pair(bounds: object) -> bool:
         return False
     low, high = map(as_real, bounds)
     return low is not None and high is not None and low <= high
-
-
-def _add(digest: Any, file: Path) -> None:
-    with file.open("rb") as source:
-        while part := source.read(_PART):
-            digest.update(part)
