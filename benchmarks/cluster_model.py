@@ -81,7 +81,7 @@ def actors_for(pairs: float) -> int:
 def measured(rows: Rows) -> Table:
     """The table of what was run."""
     heads = (
-        "pairs", "way", "pass s", "pass CPU ns a pair", "round ms", "solve s", "passes", "rounds", "start s",
+        "pairs", "way", "pass s", "pass CPU ns per pair", "round ms", "solve s", "passes", "rounds", "start s",
         "actors MB", "this process MB",
     )  # fmt: skip
     body = []

@@ -255,7 +255,7 @@ def _count(names: list[str] | None) -> dict[str, dict[str, Any]]:
 
 
 def resident(problem: oa.Problem) -> tuple[float, float]:
-    """Bytes a pair of the candidates' arrays, and of all else that a lowered problem and its engine hold."""
+    """Bytes per pair of the candidates' arrays, and of all else that a lowered problem and its engine hold."""
     candidates = problem.candidates
     owned = dict(_arrays(candidates, set()))
     data = sum(owned.values())

@@ -35,7 +35,7 @@ _SUMS = 3  # of which the fastest counts
 _PART_BYTES = 1 << 22
 _HEADS = (
     "pairs", "threads", "to gap", "status", "make s", "build s", "solve s", "sum s", "solve / sum", "passes", "gap",
-    "violation", "judged gap", "peak MB", "peak / data", "new / data", "bytes a pair",
+    "violation", "judged gap", "peak MB", "peak / data", "new / data", "bytes per pair",
 )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, default=900.0, help="seconds for a solve")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trace", action="store_true", help="print every pass")
-    parser.add_argument("--no-judge", action="store_true", help="leave out the check in plain NumPy (20 ns a pair)")
+    parser.add_argument("--no-judge", action="store_true", help="leave out the check in plain NumPy (20 ns per pair)")
     parser.add_argument("--json", type=Path, help="file for the results")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

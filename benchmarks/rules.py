@@ -45,7 +45,7 @@ def main() -> None:
     plain = caps_alone(cands, caps)
     prices = oa.solve(plain, gap=1e-3).prices["caps"]
     base = None
-    print(f"{'rule':<44} {'us a user and visit':>20} {'times':>6}")
+    print(f"{'rule':<44} {'us per user and visit':>20} {'times':>6}")
     for name, slate in slates(cands.n_users).items():
         with Threads(lower(plain.replace(slate=slate)), 1) as engine:
             best = np.inf

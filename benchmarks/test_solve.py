@@ -1,6 +1,7 @@
 """Timings for people, warm, with the work behind them: `pytest benchmarks --benchmark-only`.
 
-Seconds are of this machine now. What can be compared between two commits is in `extra_info`: passes, bytes a pair, gap.
+Seconds are of this machine now. Passes, bytes per pair and gap, which two commits can be compared
+by, are in `extra_info`.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def hit_rate(x: Floats, liked: Floats, n_liked: Ints) -> float:
 
 
 def drawn(x: Floats, rng: np.random.Generator) -> Floats:
-    """Whole slates with the chances x: systematic sampling, one uniform number a user (Madow, 1949)."""
+    """Whole slates with the chances x: systematic sampling, one uniform number per user (Madow, 1949)."""
     steps = np.cumsum(x, axis=1) + rng.random((len(x), 1))
     return np.diff(np.floor(steps + 1e-9), axis=1, prepend=0.0)
 

@@ -259,14 +259,14 @@ def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.flo
                 f"supply: expected (n_users,) = ({n_users:,},) positive numbers, got {shown(supply)}: {error}"
             ) from None
     if weights.shape != (n_users,):
-        raise ProblemError(f"supply: shape {weights.shape}; expected (n_users,) = ({n_users:,},), one number a user.")
+        raise ProblemError(f"supply: shape {weights.shape}; expected (n_users,) = ({n_users:,},), one number per user.")
     bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
     if bad.size:
         ids, of = candidates.user_ids, int(bad[0])
         one = f"{of:,}" if ids is None else shown(plain(ids[of]))
         raise ProblemError(
-            f"supply: user {one} has the weight {weights[of]:g} ({bad.size:,} of {n_users:,} users are so); "
-            "expected positive finite numbers. Give a user without visits a slate of size 0."
+            f"supply: user {one} has the weight {weights[of]:g} ({bad.size:,} of {n_users:,} users have such "
+            "weights); expected positive finite numbers. Give a user without visits a slate of size 0."
         )
     check_sizes(weights, "supply", LARGEST)
     return readonly(weights)

@@ -88,7 +88,7 @@ def test_an_error_from_within_a_call_is_not_changed() -> None:
 
 
 def test_supply_of_zero_names_the_user_by_id() -> None:
-    with pytest.raises(ProblemError, match=r"supply: user 'ann' has the weight 0 \(1 of 2 users are so\)"):
+    with pytest.raises(ProblemError, match=r"supply: user 'ann' has the weight 0 \(1 of 2 users have such weights\)"):
         oa.Problem(CANDIDATES, oa.total("r"), supply={"zoe": 1, "ann": 0})
 
 

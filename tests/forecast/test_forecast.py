@@ -164,7 +164,7 @@ def test_songs_of_several_campaigns_and_supply() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a flight that has ended": ({"now": END + DAY}, "the flight ended at .* nothing to forecast"),
     "a flight that ends first": ({"start": END, "end": START}, "expected start < end"),
-    "no flight": ({"schedule": None}, r"when does the flight begin and end\? Pass start= and end="),
+    "no flight": ({"schedule": None}, "start or end of the flight is missing. Pass start= and end="),
     "a time of NaN": ({"now": float("nan")}, r"forecast\(now\) is nan"),
     "negative units": ({"requests": -5.0}, "requests=-5.0"),
     "NaN": ({"traffic": float("nan")}, "traffic=nan.*from 0 to 3"),

@@ -126,7 +126,7 @@ def test_down_the_ladder_and_up_again(disk: Disk, caplog: pytest.LogCaptureFixtu
         for age in (0, 9.99, 10, 20, 24.9, 25, 30, 35, 39.9, 40, 1e6):
             disk.clock.now = T0 + age
             policy = store.policy
-            assert store.policy is policy, "one policy a step, not one a request"
+            assert store.policy is policy, "one policy per step, not one per request"
             seen.append((store.mode, round(policy.factor, 6), policy.policy_id))
     assert seen == [
         ("fresh", 1.0, "a"), ("fresh", 1.0, "a"), ("hold", 1.0, "a"),

@@ -147,7 +147,7 @@ def test_visit_adds_to_its_tables_and_reads_a_range(data: Data) -> None:
     whole, half = call(data, 3, 0.1), data.n_users // 2
     n_extra = data.pairs.extra.shape[0]
     load, square = np.zeros((2, n_extra + 1, data.n_cells))
-    kept = kernels.Curvature(np.zeros(99, np.uint32), np.zeros((n_extra, 99)), np.zeros(100, np.int32))
+    kept = kernels.PlainCurvature(np.zeros(99, np.uint32), np.zeros((n_extra, 99)), np.zeros(100, np.int32))
     out, threshold = np.zeros((2, kernels.N_OUT)), np.zeros(data.n_users)
     huge = np.finfo(np.float64).max
     for k, (a, b) in enumerate([(half, data.n_users), (0, half)]):

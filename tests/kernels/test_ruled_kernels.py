@@ -67,7 +67,7 @@ def run(
     """Do a job on all users, range after range; `out` is the sum of the ranges'."""
     n_extra = data.pairs.extra.shape[0]
     load, square = np.zeros((2, n_extra + 1, data.n_cells))
-    kept = jobs.Curvature(
+    kept = jobs.RuledCurvature(
         np.zeros(capacity, np.int64), np.zeros((n_extra, capacity)), np.zeros(capacity + 1, np.int64),
         np.zeros(capacity + 1, np.int64), np.zeros(8 * capacity), np.zeros(capacity + 1, np.int64),
     )  # fmt: skip

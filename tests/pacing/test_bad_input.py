@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.pacing.curves import Forecast
+from oasis_alloc.pacing.curves import ExpectedArrivals
 from tests.support.paced import CAPS, END, USERS, Clock, candidates, play, problem, request
 
 EVENT: dict[str, Any] = {"amounts": {"c0": 1.0}, "event": "imp-2", "status": "served", "time": 5.0}
@@ -95,7 +95,7 @@ def test_a_schedule_with_nan_is_refused_wherever_it_is_given(policy: oa.Policy, 
     with pytest.raises(oa.InputError, match="the share of"):
         oa.outlook(plan(), oa.Ledger(), Broken(said), now=10.0)
     with pytest.raises(oa.InputError, match="step 1 is"):
-        Forecast([1.0, said], 60.0)
+        ExpectedArrivals([1.0, said], 60.0)
     with pytest.raises(oa.InputError, match="weight"):
         oa.Schedule.from_weights([1.0, said])
     requests = candidates()
@@ -252,8 +252,8 @@ CALLS: list[tuple[Any, str]] = [
     (lambda p, o: p.usage(["a"], [0], ONE), "usage.positions.*whole numbers"),
     (lambda p, o: p.usage([0], [10**9], ONE), r"usage.items.*expected -1 or \[0, 60\)"),
     (lambda p, o: p.usage([0], [[0]], ONE), r"usage.items.*shape \(1, 1\)"),
-    (lambda p, o: costs(p).usage([1], [0, 6], ONE), "row 1 of 'cost' is no finite number"),
-    (lambda p, o: costs(p).usage([0], [0], {"cost": [math.nan]}), "row 0 of 'cost' is no finite number"),
+    (lambda p, o: costs(p).usage([1], [0, 6], ONE), "row 1 of 'cost' is not a finite number"),
+    (lambda p, o: costs(p).usage([0], [0], {"cost": [math.nan]}), "row 0 of 'cost' is not a finite number"),
     (lambda p, o: oa.Pacer(p.policy, plan(), clock=3.0), "expected a function"),  # type: ignore[arg-type]
     (lambda p, o: oa.Pacer(p.policy, plan(), clock=lambda: None).observe({"c0": 1.0}), "expected UNIX seconds"),
     (lambda p, o: oa.Pacer(p.policy, plan(), options=[1]), "options"),  # type: ignore[arg-type]

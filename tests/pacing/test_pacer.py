@@ -191,7 +191,7 @@ def test_a_saved_pacer_goes_on_as_if_nothing_had_happened(
         assert other.delivered() == straight.delivered()
     with pytest.raises(oa.InputError, match="other goals"):
         pacer_of(policy, plan(caps={"c0": 60.0})).restore(tmp_path / "pacer.json")
-    with pytest.raises(oa.InputError, match="no saved pacer"):
+    with pytest.raises(oa.InputError, match="is not a saved pacer"):
         second.restore(tmp_path / "nothing.json")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.pacing.controllers.registry import NAMES
-from oasis_alloc.pacing.curves import Forecast
+from oasis_alloc.pacing.curves import ExpectedArrivals
 from tests.support.paced import END, USERS, Clock, candidates, play, problem, request
 
 CAPS = dict.fromkeys(["c0", "c1", "c2", "c3"], 60.0)
@@ -29,7 +29,7 @@ def pacer_of(policy: oa.Policy, **how: Any) -> oa.Pacer:
 @pytest.mark.parametrize("controller", NAMES)
 def test_an_expectation_near_zero_is_no_blackout(policy: oa.Policy, controller: str) -> None:
     """Spend over an expectation of 1e-7 once gave a ratio of 492,570, and full throttle for weeks."""
-    forecast = Forecast([1e-9] * 50 + [1.0] * 50, END / 100)
+    forecast = ExpectedArrivals([1e-9] * 50 + [1.0] * 50, END / 100)
     pacer = pacer_of(policy, schedule=forecast, controller=controller)
     pacer.tick(0.0)
     for k in range(1, 40):  # a few showings where none are expected
@@ -109,7 +109,7 @@ def test_a_clock_that_steps_back_changes_nothing(policy: oa.Policy) -> None:
 
 
 def test_a_forecast_of_nothing_counts_as_flat(policy: oa.Policy) -> None:
-    pacers = [pacer_of(policy, schedule=schedule) for schedule in (None, Forecast([0.0] * 10, END / 10))]
+    pacers = [pacer_of(policy, schedule=schedule) for schedule in (None, ExpectedArrivals([0.0] * 10, END / 10))]
     for pacer in pacers:
         play(pacer, candidates())
     assert pacers[0].prices == pacers[1].prices
@@ -145,9 +145,9 @@ def test_what_is_no_schedule_is_refused(policy: oa.Policy) -> None:
 
 def test_wrong_schedules_are_named() -> None:
     with pytest.raises(oa.InputError, match="step 1 is nan"):
-        Forecast([1.0, float("nan")], 60.0)
+        ExpectedArrivals([1.0, float("nan")], 60.0)
     with pytest.raises(oa.InputError, match="step 0 is -1"):
-        Forecast([-1.0], 60.0)
+        ExpectedArrivals([-1.0], 60.0)
 
 
 def test_a_month_that_turns_over_keeps_prices_by_key(policy: oa.Policy) -> None:

@@ -210,7 +210,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "NaT": (lambda: oa.Schedule.fit(np.array(["2026-01-01", "NaT"], "M8[s]"), naive="UTC"), "the time of row 1 is"),
     "an unknown zone": (lambda: oa.Schedule.fit([1.0], zone="Mars/Olympus"), "the time zone is 'Mars/Olympus'"),
     "a zone that is no text": (lambda: oa.Schedule.flat(zone=3), "the time zone is 3"),
-    "a holiday that is no date": (lambda: oa.Schedule.fit([1.0], holidays=["Easter"]), "'Easter' is no date"),
+    "a holiday that is no date": (lambda: oa.Schedule.fit([1.0], holidays=["Easter"]), "'Easter' is not a date"),
     "a negative weight": (lambda: oa.Schedule.fit([1.0, 2.0], weight=[1, -2]), "weight: row 1 is -2"),
     "a weight of NaN": (lambda: oa.Schedule.fit([1.0], weight=[float("nan")]), "weight: row 0 is nan"),
     "weights of another length": (lambda: oa.Schedule.fit([1.0], weight=[1, 1]), "2 entries and requests has 1"),
@@ -268,7 +268,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     [
         ({"format": "another"}, "is not a schedule"), ({"zone": "Mars/Olympus"}, "time zone"),
         ({"curves": [[[-1.0] * 24] * 8]}, "curve 0: day 0, hour 0 is -1"), ({"keys": ["SE"]}, "1 curves; expected 2"),
-        ({"curves": None}, "no whole schedule"), ({"requests": "many"}, "no whole schedule"),
+        ({"curves": None}, "not a complete schedule"), ({"requests": "many"}, "not a complete schedule"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_schedules_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:

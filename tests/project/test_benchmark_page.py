@@ -32,7 +32,7 @@ def test_every_kept_table_is_on_a_page_and_says_when_and_where() -> None:
         assert re.search(r"\b20\d\d-\d\d-\d\d, commit [0-9a-f]{7}, .*cores", said), (name, said)
 
 
-TIMED = re.compile(r"\b(seconds|microseconds|milliseconds|solve s|us|ns a pair)\b")
+TIMED = re.compile(r"\b(seconds|microseconds|milliseconds|solve s|us|ns per pair)\b")
 
 
 @pytest.mark.parametrize("path", regions.pages(), ids=lambda path: path.name)

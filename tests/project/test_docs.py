@@ -184,9 +184,48 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 
 @each_page
+def test_lists_have_the_levels_that_they_show(page: Path) -> None:
+    """A line of an item begins below the item's text: two spaces more, and the next item is taken for a part of it."""
+    text, wrong, below = re.sub(r"^ *```.*?^ *```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE), [], 0
+    for line in text.splitlines():
+        item, indent = re.match(r" *(?:[-*]|\d+\.) +", line), len(line) - len(line.lstrip())
+        if item or not indent:
+            below = item.end() if item else 0
+        elif below and indent > below:
+            wrong.append(line)
+        below = below if line.strip() else 0
+    assert not wrong
+
+
+@each_page
 def test_the_names_that_a_page_quotes_from_the_tests_are_there(page: Path) -> None:
     for name in re.findall(r"`((?:tests|src|docs|examples|benchmarks)/[\w./-]+)`", page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), f"{page.name} speaks of {name}"
+
+
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): path
+    for folder in ("src", "tests", "docs", "examples", "benchmarks")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".java")
+} | {"noxfile.py": ROOT / "noxfile.py"}
+SOURCE = r"`([\w./-]+\.(?:py|java))"
+
+
+@each_page
+def test_code_is_where_a_page_says(page: Path) -> None:
+    """Files by the end of their path, and what is in them: "`name` in `file.py`", "`file.py::name`"."""
+    if "decisions" in page.parts:
+        return  # they keep the names of their day
+    text = page.read_text(encoding="utf-8")
+    named = [(name, "") for name in re.findall(SOURCE + "`", text)]
+    named += re.findall(SOURCE + r"::(\w+)`", text)
+    named += [(name, what) for what, name in re.findall(r"`(?:\w+\.)?(\w+)`\s+in\s+" + SOURCE + "`", text)]
+    for name, what in named:
+        found = [path for known, path in SOURCES.items() if f"/{known}".endswith(f"/{name}")]
+        assert found, f"{page.name}: there is no file {name}"
+        defines = re.compile(rf"^ *(?:def|class) {what}\b|^ *{what}\b.*=", re.MULTILINE)
+        assert not what or any(defines.search(path.read_text("utf-8")) for path in found), f"{page.name}: {what}"
 
 
 if __name__ == "__main__":

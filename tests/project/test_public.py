@@ -75,6 +75,19 @@ def test_the_page_lists_what_is_exported() -> None:
     assert all(hasattr(oasis_alloc, name) for name in listed)
 
 
+def test_no_other_class_has_the_name_of_a_public_one() -> None:
+    """`class Forecast` is found once: a reader who looks for a name of the reference gets what it describes."""
+    allowed = {"telemetry.py: Sample"}  # the word of Prometheus for one number and its labels; public there
+    found = []
+    for path in sorted(PACKAGE.parent.rglob("*.py")):
+        text, where = path.read_text(encoding="utf-8"), path.relative_to(PACKAGE.parent).as_posix()
+        home = f"oasis_alloc.{where.removesuffix('.py').replace('/', '.')}"
+        for name in set(re.findall(r"^class (\w+)", text, re.MULTILINE)) & exported():
+            if getattr(oasis_alloc, name).__module__ != home:
+                found.append(f"{where}: {name}")
+    assert sorted(found) == sorted(allowed)
+
+
 def test_there_is_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert "version" not in project["project"]

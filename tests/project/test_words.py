@@ -30,7 +30,8 @@ BANNED = {
     "whoever": "a role: the caller, a reader, the process",
     r"(?<!there\s)(?:is|are|was|were) (?-i:none)(?! of)": "what is wrong or absent: is not a policy, has no label",
     "at the most": "at most",
-    "one an? (?:user|item|pair|group|row|slot|solve|candidate|label|side|reason)": "one per user",
+    r"(?:one (?:(?!for|of|in|per)\w+ )?|(?:bytes|numbers?|passes|seconds|[mun]s) )an? "
+    "(?:user|item|pair|group|row|slot|solve|candidate|label|side|reason)": "one per user",
     "in vain": "unnecessarily, without effect",
     "who comes": "a role: the caller, a user, a request",
 }
@@ -42,7 +43,7 @@ BANNED_IN_TEXTS = {
     "whom": "a second sentence",
     "stands?": "is",
     "speaks? of": "says, has",
-    "(?:is|are) no (?:label|path|array|policy|time|number|list|slice)s?": "is not a label",
+    r"(?<!there\s)(?:is|are) no (?!longer|more|further|less)\w+": "is not a label",
     "has no form": "cannot be represented",
     "looks? at": "read, check, use",
     "an? (?:user|item|pair|group|slot|candidate|row) (?:once|twice)": "once per user",

@@ -41,10 +41,14 @@ def test_what_is_played_is_what_a_pacer_serves(cands: oa.Candidates, policy: oa.
     layout = Layout(requests, policy)
     world = world_of(scenario, requests, plan(), 0, layout.worth())
     trace = contend(oa.Pacer(policy, plan(), requests=USERS), layout, world, scenario, 0, slates=True)
-    from oasis_alloc.pacing.curves import Forecast
+    from oasis_alloc.pacing.curves import ExpectedArrivals
 
     pacer = oa.Pacer(
-        policy, plan(), requests=USERS, clock=Clock(), schedule=Forecast(world.forecast, world.step, world.start)
+        policy,
+        plan(),
+        requests=USERS,
+        clock=Clock(),
+        schedule=ExpectedArrivals(world.forecast, world.step, world.start),
     )
     hot = pacer.prepare(12)
     codes = {market: pacer.user(market=market) for market in ("DE", "SE")}

@@ -18,7 +18,7 @@ LINES, COLUMNS = 40, 100
 
 
 def market(labels: list[Any], users: int = 40, degree: int = 8, seed: int = 0) -> oa.Candidates:
-    """Users with candidates among one item a label; `promotion` is 1 for every second item."""
+    """Users with candidates among one item per label; `promotion` is 1 for every second item."""
     rng = np.random.default_rng(seed)
     item = np.concatenate([rng.choice(len(labels), min(degree, len(labels)), replace=False) for _ in range(users)])
     keys = np.empty(len(labels), dtype=object)

@@ -1,4 +1,4 @@
-"""Slates of many users in one call are those of one call a user, whatever the users are given as."""
+"""Slates of many users in one call are those of one call per user, whatever the users are given as."""
 
 from __future__ import annotations
 

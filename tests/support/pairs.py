@@ -99,7 +99,7 @@ def call(
     """Run the kernel over all users."""
     n_extra = data.pairs.extra.shape[0]
     load, square = np.zeros((2, n_extra + 1, data.n_cells))
-    kept = kernels.Curvature(
+    kept = kernels.PlainCurvature(
         np.zeros(capacity, np.uint32), np.zeros((n_extra, capacity)), np.zeros(capacity + 1, np.int32)
     )
     out = np.zeros(kernels.N_OUT)

@@ -1,4 +1,4 @@
-"""Checks of arguments: one number (of Python or NumPy, not a boolean), or an array to write into."""
+"""Checks of arguments: one number (of Python or NumPy, not a boolean), a flag, or an array to write into."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
 
 _NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)  # NumPy counts a timedelta64 as an integer
@@ -45,6 +46,24 @@ def as_real(value: object) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def as_flag(value: object, name: str, call: str = "", error: type[Exception] = InputError) -> bool:
+    """True or False, of Python or NumPy, as a Python bool; the error for anything else names call and argument.
+
+    A text such as "no" is true, and 0 may be meant as a number: both are refused.
+
+    >>> import numpy as np
+    >>> as_flag(np.False_, "certify", "quote")
+    False
+    >>> as_flag("no", "certify", "quote")
+    Traceback (most recent call last):
+    oasis_alloc.errors.InputError: quote(certify='no'): expected True or False.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        what = f"{name}={shown(value)}"
+        raise error(f"{f'{call}({what})' if call else what}: expected True or False.")
+    return bool(value)
 
 
 def as_buffer(out: Any, dtype: npt.DTypeLike, *shapes: tuple[int, ...], name: str = "out") -> npt.NDArray[Any]:

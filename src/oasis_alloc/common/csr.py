@@ -24,4 +24,15 @@ def gather(indptr: NDArray[np.int64], rows: NDArray[Any]) -> tuple[NDArray[np.in
     start = np.zeros(len(rows) + 1, dtype=np.int64)
     count = np.diff(indptr)[rows]
     np.cumsum(count, out=start[1:])
-    return start, np.arange(start[-1]) + np.repeat(indptr[:-1][rows] - start[:-1], count)
+    return start, spans(indptr[:-1][rows], count)
+
+
+def spans(first: NDArray[Any], count: NDArray[Any]) -> NDArray[np.int64]:
+    """`first[i]`, `first[i] + 1` and so on, `count[i]` numbers, for one i after the other.
+
+    >>> spans(np.array([10, 50, 20]), np.array([2, 0, 3])).tolist()
+    [10, 11, 20, 21, 22]
+    """
+    end = np.cumsum(count, dtype=np.int64)
+    out: NDArray[np.int64] = np.arange(end[-1] if end.size else 0) + np.repeat(first - (end - count), count)
+    return out

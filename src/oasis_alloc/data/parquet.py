@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
-from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.checks import as_flag, as_whole
 from oasis_alloc.common.files import kind_of_file, path_text, reason_of, replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -335,8 +335,7 @@ def write(
         whole = as_whole(given)
         if whole is None or whole < minimum:
             raise InputError(f"{what}={shown(given)}: expected a whole number >= {minimum}.")
-    if not isinstance(compact, bool):
-        raise InputError(f"compact={compact!r}: expected True or False.")
+    as_flag(compact, "compact")
     if not isinstance(name, str) or not name or name.startswith((".", "_")) or "/" in name:
         raise InputError(f"name={name!r}: expected the name of a file without its ending, such as 'pairs-0001'.")
     target = Path(path_text(str(directory)))

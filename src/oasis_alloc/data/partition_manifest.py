@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from oasis_alloc.common.digests import add_file
 from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.remote_path import Place, RemotePath, text_at, write_at
@@ -15,7 +16,6 @@ from oasis_alloc.errors import InputError
 NAME = "_partitions.json"
 USERS, ITEMS = "_users", "_items.parquet"
 _FORMAT = 1
-_BLOCK = 1 << 20  # bytes of a file that are read at a time for its digest
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class StoredFile:
         """Read a file for its size and digest."""
         path, digest = directory / name, hashlib.sha256()
         with path.open() if isinstance(path, RemotePath) else path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+            add_file(digest, file)
         return cls(name, _size(path), digest.hexdigest())
 
     def is_there(self, directory: Place) -> bool:

@@ -106,16 +106,16 @@ class Chunked(Surveyed):
     def _found(self, piece: Piece, *found: Ints) -> None:
         """Called with the pairs of a piece that a decision or slates found, by their numbers in the piece."""
 
-    def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
+    def _curvature_buffer(self) -> visit_kernels.PlainCurvature | jobs.RuledCurvature:
         n_extra, n = self.program.extra.shape[0], self._capacity
         extra = np.zeros((n_extra, n))
         if self._rules is None:  # end[] is as long as cell[]: a kept user has at least one pair
-            return visit_kernels.Curvature(np.zeros(n, np.uint32), extra, np.zeros(n + 1, np.int32))
+            return visit_kernels.PlainCurvature(np.zeros(n, np.uint32), extra, np.zeros(n + 1, np.int32))
         users = min(n, int(np.diff(self._edges).max(initial=0)))
         cell, end, runs, vectors = (np.zeros(k, np.int64) for k in (n, n + 1, users + 1, users + 1))
         crossing = self._rules.start.size > 0
         held = np.zeros(n * (_VECTORS if crossing else int(self._guard.size > 0)))
-        return jobs.Curvature(cell, extra, end, runs, held, vectors)
+        return jobs.RuledCurvature(cell, extra, end, runs, held, vectors)
 
     def _ruled(self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any) -> None:
         assert self._rules is not None  # checked by the caller

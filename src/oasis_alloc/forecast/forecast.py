@@ -9,7 +9,7 @@ import numpy as np
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arguments import suggesting
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import as_flag, as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
@@ -139,8 +139,7 @@ def forecast(
         raise InputError(f"forecast(by={by!r}): the items have no such key.{did_you_mean(by, candidates.items)}")
     priors, options = _numbers(traffic, relevance, own, confirmed_share, requests, scenarios, seed)
     for name, flag in (("paced", paced), ("hard_caps", hard_caps), ("schedule_by", schedule_by)):
-        if not isinstance(flag, bool):
-            raise InputError(f"forecast({name}={shown(flag)}): expected True or False.")
+        as_flag(flag, name, "forecast")
     _check_errors(errors, candidates)
     if others not in ("refuse", "ignore"):
         raise InputError(f"forecast(others={shown(others)}): expected 'refuse' or 'ignore'.")

@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import as_flag, as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.quote_request import QuoteRequest
@@ -136,8 +136,7 @@ def _check_streamed(requests: list[QuoteRequest], certify: bool) -> None:
 def _check(solution: object, certify: object, gap: object, threads: object, now: object) -> None:
     if not isinstance(solution, Solution):
         raise ProblemError(f"quote() takes an oa.Solution, got {type(solution).__name__}.")
-    if not isinstance(certify, bool):
-        raise ProblemError(f"quote(certify={shown(certify)}): expected True or False.")
+    as_flag(certify, "certify", "quote", ProblemError)
     real = as_real(gap)
     if real is None or not 0.0 < real < np.inf:
         raise ProblemError(f"quote(gap={shown(gap)}): expected a positive number.")

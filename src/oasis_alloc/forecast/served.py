@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import objects
-from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.checks import as_flag, as_whole
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
@@ -245,8 +245,7 @@ def served(
     ([('b', 1.5, True)], 1)
     """
     checked(solution, "served")
-    if not isinstance(close, bool):
-        raise ProblemError(f"served(close={shown(close)}): expected True or False.")
+    as_flag(close, "close", "served", ProblemError)
     most = as_whole(rounds)
     if most is None or most < 1:
         raise ProblemError(f"served(rounds={shown(rounds)}): expected a whole number of at least 1.")

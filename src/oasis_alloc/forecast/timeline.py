@@ -48,7 +48,7 @@ def flight_of(
     last = end if end is not None else getattr(schedule, "end", None)
     if first is None or last is None:
         raise InputError(
-            "forecast(): when does the flight begin and end? Pass start= and end=, or a schedule over a period: "
+            "forecast(): start or end of the flight is missing. Pass start= and end=, or a schedule over a period: "
             "schedule.over(start, end)."
         )
     first, last, at = instant(first, "forecast(start)"), instant(last, "forecast(end)"), instant(now, "forecast(now)")

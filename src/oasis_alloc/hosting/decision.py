@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
 
 
-class Served(NamedTuple):
+class ActivePolicy(NamedTuple):
     """The policy served between two times: `policy` is `origin`, or made from it for its level of staleness."""
 
     policy: Policy
@@ -39,7 +39,7 @@ class StoreDecision:
 
     __slots__ = ("_begun", "_stats", "_unseen", "mode", "policy")
 
-    def __init__(self, served: Served, stats: Stats) -> None:
+    def __init__(self, served: ActivePolicy, stats: Stats) -> None:
         self.policy, self.mode = served.policy, served.rung.mode
         self._unseen = 0
         self._stats = stats

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.hosting.decision import Served
+from oasis_alloc.hosting.decision import ActivePolicy
 from oasis_alloc.hosting.judging import Facts, Seen, judge
 from oasis_alloc.hosting.state import NoStateFile, State, StateFile
 from oasis_alloc.hosting.stats import Stats
@@ -55,7 +55,7 @@ class Swapping:
         self._file_seen: object = None
         self._state, self._unsaved = State(), False
         self._seen = Seen()
-        self._served: Served | None = None
+        self._served: ActivePolicy | None = None
         self._tally = Tally()
         self._warm: set[int] = set()  # ids of the warm objects among those that are served or kept
         self._warms: bool = False  # whether a policy is warmed up before it becomes active
@@ -98,7 +98,7 @@ class Swapping:
             if self._interval is not None and self._watcher is None:
                 self._watcher = start_watching(self, self._interval, self._closed)
 
-    def _now(self) -> Served:
+    def _now(self) -> ActivePolicy:
         served = self._served
         if self._process != ForkState.forks or (self._watcher is None and self._interval is not None):
             self._start()
@@ -113,7 +113,7 @@ class Swapping:
         because = "" if last is None else f" The last one was refused: {last['message']}"
         return f"no policy has been loaded from {self._path}.{because}"
 
-    def _aged(self) -> Served | None:
+    def _aged(self) -> ActivePolicy | None:
         """Switch to the current level of staleness. Concurrent callers serve the previous one until it is done."""
         if not self._changing.acquire(blocking=False):
             return None
@@ -125,7 +125,7 @@ class Swapping:
         finally:
             self._changing.release()
 
-    def _at_its_rung(self, origin: Policy) -> Served:
+    def _at_its_rung(self, origin: Policy) -> ActivePolicy:
         """The policy at its current level of staleness."""
         now = self._clock()
         rung = self._ladder.rung(now - origin.created)
@@ -139,8 +139,8 @@ class Swapping:
         if before is not None and before.rung.mode != rung.mode:
             _log.warning("policy %s of %s: %s, after %s", self._id(origin), self._path, rung.mode, before.rung.mode)
         if before is not None and before.origin is origin and before.rung[:2] == rung[:2]:
-            return Served(before.policy, origin, rung, since, until)
-        return Served(self._on(rung, origin), origin, rung, since, until)
+            return ActivePolicy(before.policy, origin, rung, since, until)
+        return ActivePolicy(self._on(rung, origin), origin, rung, since, until)
 
     def _on(self, rung: Rung, origin: Policy) -> Policy:
         """What is served of a policy on a rung, at the prices of the last overlay for it."""

@@ -13,7 +13,7 @@ from oasis_alloc.common.types import Floats, Ints
 _PRIOR = 50.0  # confirmations that the rate begins with, all of them good
 
 
-class Event(NamedTuple):
+class CountedEvent(NamedTuple):
     """One event that may come again: what it used, when it was first heard of, and how far it is."""
 
     rows: Ints
@@ -33,11 +33,13 @@ class Accounts:
     def __init__(self, n: int, began: Floats, before: Floats) -> None:
         self.began, self.before = began, before
         self.own = np.zeros((3, n))
-        self.claims: list[tuple[Hashable, Event]] | None = None  # lost ones, until a ledger says that nobody confirmed
+        self.claims: list[tuple[Hashable, CountedEvent]] | None = (
+            None  # lost ones, until a ledger says that nobody confirmed
+        )
         self.confirmed, self.pending, self.local = np.zeros((3, n))
         self.flushed: OrderedDict[int, Floats] = OrderedDict()  # sent to the ledger, not yet in its totals
         self.batch = 0
-        self.events: OrderedDict[Hashable, Event] = OrderedDict()  # in the order in which they were heard of
+        self.events: OrderedDict[Hashable, CountedEvent] = OrderedDict()  # in the order in which they were heard of
         self.waiting: OrderedDict[Hashable, float] = OrderedDict()  # pending ones, and their times
         self.good, self.lost = 0.0, 0.0
         self.duplicates, self.forgotten = 0, 0
@@ -76,13 +78,13 @@ class Accounts:
         for own in self.own:
             np.add.at(own, rows, amounts)
 
-    def _shrink(self, event: Event) -> None:
+    def _shrink(self, event: CountedEvent) -> None:
         """A delivery did not happen, or happened otherwise: what was delivered before this day or hour is less."""
         for w, began in enumerate(self.began.tolist()):
             if event.time < began:
                 np.subtract.at(self.before[w], event.rows, event.amounts)
 
-    def give_back(self, event: Event) -> None:
+    def give_back(self, event: CountedEvent) -> None:
         """Free what this process had spent on a delivery, in the windows that it was in."""
         for own, began in zip(self.own, (-np.inf, *self.began.tolist()), strict=True):
             if event.mine and event.time >= began:
@@ -114,7 +116,7 @@ class Accounts:
                 self.events[name] = known._replace(mine=True)
             self.duplicates += 1
             return False
-        self.events[name] = Event(rows, amounts, time, "pending", True)
+        self.events[name] = CountedEvent(rows, amounts, time, "pending", True)
         self.waiting[name] = time
         np.add.at(self.pending, rows, amounts)
         self.spend(rows, amounts)
@@ -129,7 +131,7 @@ class Accounts:
             if rows is None or amounts is None:
                 self.forgotten += 1
                 return False
-            event = Event(rows, amounts, time, "new", mine)
+            event = CountedEvent(rows, amounts, time, "new", mine)
         elif event.state == "confirmed":
             self.duplicates += 1
             return False
@@ -147,7 +149,7 @@ class Accounts:
             self.give_back(event)
         if event.mine and not (event.state == "pending" and used is event.amounts):
             self.spend(at, used)
-        self.events[name] = Event(at, used, event.time, "confirmed", event.mine)
+        self.events[name] = CountedEvent(at, used, event.time, "confirmed", event.mine)
         return True
 
     def lose(self, name: Hashable) -> bool:
@@ -236,7 +238,7 @@ class Accounts:
             getattr(self, name)[:] = state[name]
         self.flushed = OrderedDict((batch, np.array(amounts)) for batch, amounts in state["flushed"])
         self.events = OrderedDict(
-            (name, Event(np.array(rows, np.int64), np.array(amounts), time, how))
+            (name, CountedEvent(np.array(rows, np.int64), np.array(amounts), time, how))
             for name, rows, amounts, time, how in state["events"]
         )
         self.waiting = OrderedDict((name, e.time) for name, e in self.events.items() if e.state == "pending")

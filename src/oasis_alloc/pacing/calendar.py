@@ -136,5 +136,5 @@ def _date(day: Any) -> str:
         with suppress(ValueError):
             day = dt.date.fromisoformat(day)
     if not isinstance(day, dt.date):
-        raise InputError(f"holidays: {shown(day)} is no date; expected dates such as '2026-12-25'.")
+        raise InputError(f"holidays: {shown(day)} is not a date; expected dates such as '2026-12-25'.")
     return day.isoformat()

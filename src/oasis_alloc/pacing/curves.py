@@ -34,10 +34,10 @@ class Flat:
         return max(t1 - t0, 0.0)
 
 
-class Forecast:
+class ExpectedArrivals:
     """A schedule of arrivals in equal steps of time, the same for every key; repeated where `period` says so.
 
-    >>> Forecast([1.0, 3.0], step=3600.0).share(1800.0, 7200.0, None)
+    >>> ExpectedArrivals([1.0, 3.0], step=3600.0).share(1800.0, 7200.0, None)
     3.5
     """
 

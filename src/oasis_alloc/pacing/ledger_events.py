@@ -93,13 +93,13 @@ def _label_text(label: Any, n_keys: int) -> str:
             raise InputError(f"the key is {shown(label)}; expected a tuple of {n_keys} labels.")
         parts = tuple(label)
     if any(is_none(part) for part in parts):
-        raise InputError(f"the key is {shown(label)}; expected a label, and nothing was delivered for no label.")
+        raise InputError(f"the key is {shown(label)}; expected a label: every delivery belongs to one.")
     kept = [_plain(part) for part in storable(parts)]
     if any(not isinstance(part, (str, int, float)) for part in kept):
         raise InputError(f"the key is {shown(label)}; expected texts, numbers, booleans, dates or times.")
     text = json.dumps(kept if n_keys > 1 else kept[0], ensure_ascii=False, separators=(",", ":"))
     if "\\u0000" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise InputError(f"the key is {shown(label)}; expected a text without NUL and halves of surrogate pairs.")
+        raise InputError(f"the key is {shown(label)}; expected a text without NUL characters and unpaired surrogates.")
     return text
 
 

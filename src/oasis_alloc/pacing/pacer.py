@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import as_flag, as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.controllers.registry import controller_of
@@ -25,14 +25,14 @@ from oasis_alloc.pacing.recorder import Recorder
 from oasis_alloc.pacing.resolving import Resolving
 from oasis_alloc.pacing.rows import Rows
 from oasis_alloc.pacing.saved import read_state, write_state
-from oasis_alloc.pacing.served import Served
+from oasis_alloc.pacing.served import ServedRequests
 from oasis_alloc.pacing.sharing import Sharing
 from oasis_alloc.policy import Policy
 from oasis_alloc.serving.overlay import Overlay
 
 
 @suggesting
-class Pacer(Served, Sharing, Resolving):
+class Pacer(ServedRequests, Sharing, Resolving):
     """A policy whose prices follow deliveries; safe under threads, one per process.
 
     Until something has been observed, scores, slates and explanations are those of the policy, bit for bit.
@@ -132,8 +132,7 @@ class Pacer(Served, Sharing, Resolving):
         if options is not None and not isinstance(options, Mapping):
             raise InputError(f"Pacer(options={shown(options)}): expected {{name: number}}.")
         for name, flag in (("schedule_by", schedule_by), ("confirm", confirm)):
-            if not isinstance(flag, (bool, np.bool_)):
-                raise InputError(f"Pacer({name}={shown(flag)}): expected True or False.")
+            as_flag(flag, name, "Pacer")
         if not math.isfinite(math.nan if (shift := as_real(day_starts)) is None else shift):
             raise InputError(f"Pacer(day_starts={shown(day_starts)}): expected seconds after midnight UTC.")
         for name, value in (("requests", requests), ("confirm_within", confirm_within), ("remember", remember)):

@@ -24,7 +24,7 @@ from oasis_alloc.pacing.rows import Rows
 
 _log = logging.getLogger("oasis_alloc.pacing")
 
-Claims = list[tuple[Hashable, accounts.Event]]
+Claims = list[tuple[Hashable, accounts.CountedEvent]]
 
 _STATES = {"pending": "served", "confirmed": "confirmed", "lost": "lost"}
 
@@ -62,7 +62,7 @@ class Recorder:
             self._writer, self._process = secrets.token_hex(8), os.getpid()
         return self._writer
 
-    def add(self, name: str, event: accounts.Event, change: Floats) -> None:
+    def add(self, name: str, event: accounts.CountedEvent, change: Floats) -> None:
         """Queue what an event is now; `change` (2, n) is what it did to confirmed and pending amounts."""
         event = self.counted(event)
         for one, row, amount in zip(self._ids(name, event), event.rows.tolist(), event.amounts.tolist(), strict=True):
@@ -75,14 +75,14 @@ class Recorder:
         if self.ratios is not None:
             self.ratios.note(change.sum(axis=0))
 
-    def counted(self, event: accounts.Event) -> accounts.Event:
+    def counted(self, event: accounts.CountedEvent) -> accounts.CountedEvent:
         """The part of an event that the ledger counts."""
         if self.ratios is None:
             return event
         kept = self._is_counted[event.rows]
         return event._replace(rows=event.rows[kept], amounts=event.amounts[kept])
 
-    def _ids(self, name: str, event: accounts.Event) -> list[str]:
+    def _ids(self, name: str, event: accounts.CountedEvent) -> list[str]:
         """Ids in the ledger of an event: one per goal."""
         rows = event.rows.tolist()
         return [name] if len(rows) == 1 else [f"{name}/{self._goals[row]}" for row in rows]

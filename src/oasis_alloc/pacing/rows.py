@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.csr import spans
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats, Ints
@@ -120,7 +121,7 @@ class Rows:
             order = mine[np.argsort(self.group[mine], kind="stable")]
             first = np.searchsorted(self.group[order], groups)
             count = np.searchsorted(self.group[order], groups, side="right") - first
-            at = np.repeat(first - np.concatenate([[0], np.cumsum(count)[:-1]]), count) + np.arange(count.sum())
+            at = spans(first, count)
             cell = order[at]
             column = self.data.terms[number].column
             where = -1 if column is None else place[column]

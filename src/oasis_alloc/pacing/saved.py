@@ -30,9 +30,9 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         state = from_json(text_at(path))
     except (ValueError, OSError) as error:
-        raise InputError(f"{name_of(path)}: no saved pacer ({reason_of(error)}).") from None
+        raise InputError(f"{name_of(path)} is not a saved pacer ({reason_of(error)}).") from None
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
-        raise InputError(f"{name_of(path)}: no saved pacer; expected a file of pacer.save().")
+        raise InputError(f"{name_of(path)} is not a saved pacer; expected a file of pacer.save().")
     if state.get("schema") != _SCHEMA:
         raise InputError(f"{name_of(path)}: schema {state.get('schema')!r}; this version reads {_SCHEMA}.")
     return state

@@ -240,7 +240,7 @@ class Schedule(ByFields):
             requests, period = int(found["requests"]), (found["start"], found["end"])
             made = cls(Calendar(found["zone"], found["holidays"]), np.array(curves) / 3600, rows, requests)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{name_of(path)} is no whole schedule: {error}") from error
+            raise InputError(f"{name_of(path)} is not a complete schedule: {error}") from error
         if len(curves) != 1 + len(rows):
             raise InputError(f"{name_of(path)} has {len(curves)} curves; expected {1 + len(rows)}: all, then keys.")
         made.rates.flags.writeable = False

@@ -13,7 +13,7 @@ from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
 from oasis_alloc.errors import InputError
-from oasis_alloc.pacing.accounts import Event
+from oasis_alloc.pacing.accounts import CountedEvent
 from oasis_alloc.pacing.outlook import Outlook, outlooks
 from oasis_alloc.pacing.recorder import Recorder
 from oasis_alloc.pacing.usage import Labels, Usage, of_slate
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _AHEAD = 60.0  # seconds that clocks may differ by
 
 
-class Served:
+class ServedRequests:
     """Requests and deliveries of a pacer; see `Pacer`."""
 
     policy: Policy
@@ -194,12 +194,12 @@ class Served:
                 mine = ~core.rows.per_request[used.rows]
                 used = Usage(used.rows[mine], used.amounts[mine])
             before = np.stack([accounts.confirmed, accounts.pending])
-            known: Event | None
+            known: CountedEvent | None
             if event is None:
                 assert used is not None
                 np.add.at(accounts.confirmed, used.rows, used.amounts)
                 accounts.spend(used.rows, used.amounts)
-                changed, known = True, Event(used.rows, used.amounts, at, "confirmed")
+                changed, known = True, CountedEvent(used.rows, used.amounts, at, "confirmed")
             else:
                 rows, showings = (None, None) if used is None else (used.rows, used.amounts)
                 changed, known = (

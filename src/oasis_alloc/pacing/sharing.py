@@ -11,7 +11,7 @@ import numpy as np
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, LedgerUnavailableError
-from oasis_alloc.pacing.accounts import Event as Delivery
+from oasis_alloc.pacing.accounts import CountedEvent
 from oasis_alloc.pacing.follower import Follower
 from oasis_alloc.pacing.ledger_events import UNITS, Event
 from oasis_alloc.pacing.ledger_merge import CONFIRMED, LOST
@@ -189,7 +189,7 @@ class Sharing:
                 gone = [k for k, column in enumerate(fate) if column == LOST]
                 accounts.give_back(event._replace(rows=event.rows[gone], amounts=event.amounts[gone]))
 
-    def _confirmed_again(self, event: Delivery) -> None:
+    def _confirmed_again(self, event: CountedEvent) -> None:
         """What a delivery had of ratios when it was counted as lost."""
         accounts, recorder = self._core.accounts, self._recorder
         if recorder is None or recorder.ratios is None:

@@ -87,7 +87,9 @@ def _number(columns: Mapping[str, Any], name: str, i: int) -> float:
     column = columns[name]
     number = as_real(column[i]) if np.ndim(column) == 1 and i < len(column) else None
     if number is None or not math.isfinite(number):
-        raise InputError(f"usage(columns): row {i} of {name!r} is no finite number; expected one number per candidate.")
+        raise InputError(
+            f"usage(columns): row {i} of {name!r} is not a finite number; expected one number per candidate."
+        )
     return number
 
 

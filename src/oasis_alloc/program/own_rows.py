@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.common.arrays import readonly
+from oasis_alloc.common.csr import spans
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.program import Program, RowBlock
 from oasis_alloc.statement.functions.separable import SQUARE, BoundSeparable, SlopeForm
@@ -111,8 +112,7 @@ def _entries(program: Program, by_cell: list[sp.csc_array]) -> tuple[Ints, Ints,
             continue
         count = np.diff(matrix.indptr)[cells]
         pair = np.repeat(np.arange(program.n_pairs), count)
-        within = np.arange(pair.size) - np.repeat(np.cumsum(count) - count, count)
-        at = matrix.indptr[cells[pair]] + within
+        at = spans(matrix.indptr[cells], count)
         amount = matrix.data[at] if k == 0 else matrix.data[at] * program.extra[k - 1][pair]
         parts.append((pair, matrix.indices[at].astype(np.int64), amount))
     if not parts:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
+from oasis_alloc.common.csr import spans
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.copies import Copies
 from oasis_alloc.program.program import Origin, Program
@@ -51,7 +52,7 @@ def repeated(program: Program, times: int) -> tuple[Program, Ints]:
     count = np.repeat(np.diff(program.indptr), times)
     begin = np.repeat(program.indptr[:-1], times)
     indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
-    pair = np.arange(int(indptr[-1])) - np.repeat(indptr[:-1] - begin, count)
+    pair = spans(begin, count)
     copied = replace(
         program,
         indptr=indptr,

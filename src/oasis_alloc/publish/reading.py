@@ -65,7 +65,9 @@ class ManifestReader:
                 "replayed",
             )
         if seen is not None and version.version == seen.version and version.digest != seen.digest:
-            raise SnapshotError(f"{what} had another policy when it was read before.", "replayed")
+            raise SnapshotError(
+                f"{what} names another policy than when it was last read; a version never changes.", "replayed"
+            )
         if self.trust is not None and version.version > floor:
             self.trust.seen(version.version)
         self.version = version

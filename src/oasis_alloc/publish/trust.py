@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oasis_alloc.common.arguments import suggesting
+from oasis_alloc.common.checks import as_flag
 from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
@@ -78,13 +79,11 @@ class Trust(ByFields):
         given = [keys] if isinstance(keys, (str, os.PathLike)) else keys
         if not isinstance(given, (list, tuple)) or (not given and required):
             raise InputError(f"Trust(keys={shown(keys)}): expected one public key or more; PEM files, or 'env:NAME'.")
-        if not isinstance(required, bool):
-            raise InputError(f"Trust(required={shown(required)}): expected True or False.")
         if remember is not None and not isinstance(remember, (str, os.PathLike)):
             raise InputError(f"Trust(remember={shown(remember)}): expected the path of a file, or None.")
         public = [public_key(one) for one in given]
         object.__setattr__(self, "keys", FrozenMapping({key_id(raw): raw for raw in public}))
-        object.__setattr__(self, "required", required)
+        object.__setattr__(self, "required", as_flag(required, "required", "Trust"))
         object.__setattr__(self, "name", None if name is None else checked_text(name, "Trust(name=...)"))
         object.__setattr__(self, "remember", None if remember is None else Path(os.fsdecode(remember)))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.csr import gather
 from oasis_alloc.common.types import Floats
 from oasis_alloc.pacing.goal import Goal
 from oasis_alloc.pacing.plan import Plan
@@ -79,9 +80,7 @@ def problem_of(
 
 def _realized(layout: Layout, world: World, scenario: Scenario) -> Candidates:
     cands, order = layout.requests.candidates, world.order
-    sizes = np.diff(layout.indptr)[order]
-    indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    pairs = np.repeat(layout.indptr[order] - indptr[:-1], sizes) + np.arange(indptr[-1])
+    indptr, pairs = gather(layout.indptr, order)
     columns: dict[str, Any] = {name: np.asarray(column, np.float64)[pairs] for name, column in cands.columns.items()}
     for name, column in zip(layout.policy.data.columns, layout.columns, strict=True):  # calibrated as they are served
         columns[name] = column[pairs]
@@ -89,7 +88,7 @@ def _realized(layout: Layout, world: World, scenario: Scenario) -> Candidates:
         organic = layout.policy.data.organic
         ticks = np.arange(world.start, world.end, scenario.step)
         began = ticks[np.clip(np.searchsorted(ticks, world.time, side="right") - 1, 0, None)]
-        factor = np.repeat([drift_at(scenario, world, t) for t in began.tolist()], sizes)
+        factor = np.repeat([drift_at(scenario, world, t) for t in began.tolist()], np.diff(indptr))
         columns[organic] = np.where(_promoted(layout, world.plan)[pairs], factor, 1.0) * columns[organic]
     users = {}
     for name, key in cands.users.items():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.pacing.curves import Forecast, curve_of
+from oasis_alloc.pacing.curves import ExpectedArrivals, curve_of
 from oasis_alloc.pacing.targets import part
 from oasis_alloc.replay.hindsight import Hindsight, gained
 from oasis_alloc.replay.run import Trace
@@ -31,7 +31,7 @@ def targets_of(world: World) -> Floats:
 
 def planned_at(world: World, at: Floats) -> Floats:
     """(n_samples, n_goals) what was due at some times by the forecast and the mode; NaN where a flight has no limit."""
-    forecast = Forecast(world.forecast, world.step, world.start)
+    forecast = ExpectedArrivals(world.forecast, world.step, world.start)
     out = np.full((at.size, len(world.plan.goals)), np.nan)
     target = targets_of(world)
     known: dict[tuple[float, float], list[float]] = {}

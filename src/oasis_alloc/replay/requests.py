@@ -68,7 +68,7 @@ class Requests(ByFields):
         if bad.size:
             raise InputError(f"Requests(time): entry {bad[0]} is {at[bad[0]]}; expected finite UNIX seconds.")
         if not at.size:
-            raise InputError("Requests: there are none; expected at least one.")
+            raise InputError("Requests: there are no requests; expected one or more.")
         if any(not isinstance(column, np.ndarray) for column in candidates.columns.values()):
             raise InputError(
                 "Requests(candidates): expected candidates in memory, not read from files as they are needed."

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.pacing.core import Core
-from oasis_alloc.pacing.curves import Forecast
+from oasis_alloc.pacing.curves import ExpectedArrivals
 from oasis_alloc.pacing.pacer import Pacer
 from oasis_alloc.pacing.rows import STOP
 from oasis_alloc.pacing.targets import HOUR
@@ -178,7 +178,7 @@ def drift_at(scenario: Scenario, world: World, now: float) -> float:
 
 def _paced(contender: Policy | Pacer, world: World, scenario: Scenario) -> Pacer:
     how: dict[str, Any] = {
-        "schedule": Forecast(world.forecast, world.step, world.start), "schedule_by": False,
+        "schedule": ExpectedArrivals(world.forecast, world.step, world.start), "schedule_by": False,
         "requests": world.expected, "replicas": 1, "replica": 0, "ledger": None,
         "confirm": scenario.is_confirmed_late, "clock": float,
     }  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.arguments import suggesting
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import as_flag, as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import Floats
@@ -107,8 +107,7 @@ class Scenario(ByFields):
                 "to <= 1."
             )
         object.__setattr__(self, "silent", tuple(tuple(pair) for pair in self.silent))  # a list, as files have them
-        if not isinstance(self.staggered, bool):
-            raise InputError(f"Scenario(staggered={shown(self.staggered)}): expected True or False.")
+        object.__setattr__(self, "staggered", as_flag(self.staggered, "staggered", "Scenario"))
         if self.dies is not None and ((at := as_real(self.dies)) is None or not 0.0 <= at <= 1.0):
             raise InputError(f"Scenario(dies={shown(self.dies)}): expected a share of the time in [0, 1], or None.")
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.checks import as_flag
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
@@ -130,8 +131,7 @@ def varied(problem: Problem, vary: str, scale: bool) -> SweepParameter:
         raise ProblemError(
             f"frontier(vary={vary!r}): expected the name of a constraint or function, or the text of a total."
         )
-    if not isinstance(scale, bool):
-        raise ProblemError(f"frontier(scale={scale!r}): expected True or False.")
+    as_flag(scale, "scale", "frontier", ProblemError)
     constraints, functions = len(problem.subject_to), problem.maximize.functions
     for place, name in enumerate(problem.names):
         if vary == name and place < constraints:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.digests import content
 from oasis_alloc.common.labels import as_listed, storable
 from oasis_alloc.common.types import Ints
 from oasis_alloc.data.calibrated import labels_of, serving_rows
@@ -128,26 +128,9 @@ def content_id(parts: Mapping[str, Any]) -> str:
     Without calibrations they are those that policies had before there were any.
     """
     digest = hashlib.sha256()
-    for chunk in _bytes_of({name: part for name, part in parts.items() if name != "calibration" or part}):
+    for chunk in content({name: part for name, part in parts.items() if name != "calibration" or part}):
         digest.update(chunk)
     return digest.hexdigest()[:16]
-
-
-def _bytes_of(part: object) -> Iterator[bytes]:
-    if isinstance(part, np.ndarray):
-        yield f"{part.dtype.str}{part.shape}".encode()
-        yield np.ascontiguousarray(part).tobytes()
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from _bytes_of((field.name, getattr(part, field.name)))
-    elif isinstance(part, Mapping):
-        yield from _bytes_of(tuple(part.items()))
-    elif isinstance(part, tuple):
-        yield f"({len(part)}".encode()
-        for one in part:
-            yield from _bytes_of(one)
-    else:
-        yield f"{part!r};".encode()
 
 
 def check_policy_options(problem: Problem, options: Mapping[str, Any]) -> None:

@@ -64,12 +64,12 @@ class Overlay(ByFields):
         try:
             given = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise SnapshotError(f"overlay: no JSON document ({error}).", "not a snapshot") from None
+            raise SnapshotError(f"overlay: not a JSON document ({error}).", "not a snapshot") from None
         if not isinstance(given, Mapping) or given.get("format") != FORMAT:
             raise SnapshotError(f'overlay: "format" is not "{FORMAT}".', "not a snapshot")
         schema = as_whole(given.get("schema"))
         if schema is None or schema < 1:
-            raise SnapshotError('overlay: "schema" is no whole number >= 1.')
+            raise SnapshotError('overlay: "schema" is not a whole number >= 1.')
         if schema > SCHEMA:
             raise SnapshotError(
                 f"overlay: schema {schema} is newer than {SCHEMA}; upgrade this reader.", "newer schema"
@@ -156,7 +156,7 @@ def _replaced(what: str, prices: Sequence[Floats], entries: Entries) -> list[Flo
     for number, row, price in entries:
         if not (0 <= number < len(out) and 0 <= row < out[number].size):
             raise SnapshotError(
-                f"the overlay has a price for row {row} of number {number} of {what}, which the policy has not.",
+                f"the overlay has a price for row {row} of {what} {number}, and the policy does not have that row.",
                 "shape",
             )
         out[number][row] = price

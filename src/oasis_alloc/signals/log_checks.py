@@ -92,7 +92,7 @@ def stability(first: Floats, second: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class Drift:
+class LogDrift:
     """Columns and items in the two halves of a log; `new_items`: the share of candidates that the first half lacks."""
 
     columns: tuple[Moved, ...]
@@ -100,7 +100,7 @@ class Drift:
     halves: tuple[int, int]
 
 
-def drift(decisions: Decisions) -> Drift:
+def drift(decisions: Decisions) -> LogDrift:
     """Compare the candidates of the first and the second half of a log, by number of decisions, in time order."""
     half = len(decisions) // 2
     sides = [_candidates(decisions, 0, half), _candidates(decisions, half, len(decisions))]
@@ -115,7 +115,9 @@ def drift(decisions: Decisions) -> Drift:
     known = set(sides[0][1])
     new = [item not in known for item in sides[1][1]]
     share = sum(new) / len(new) if new else 0.0
-    return Drift(tuple(sorted(moved, key=lambda one: (-one.index, one.column))), share, (half, len(decisions) - half))
+    return LogDrift(
+        tuple(sorted(moved, key=lambda one: (-one.index, one.column))), share, (half, len(decisions) - half)
+    )
 
 
 def _candidates(decisions: Decisions, start: int, stop: int) -> tuple[Mapping[str, Floats], Sequence[object]]:

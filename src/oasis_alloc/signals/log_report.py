@@ -12,7 +12,7 @@ import numpy as np
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.text_tables import TextTable, number
 from oasis_alloc.errors import InputError
-from oasis_alloc.signals.log_checks import Drift, Predicted, drift, predicted_against
+from oasis_alloc.signals.log_checks import LogDrift, Predicted, drift, predicted_against
 from oasis_alloc.signals.off_policy.arguments import informative, numbers
 from oasis_alloc.signals.off_policy.replayed import evaluate_policy, of_one_policy, outcomes_of
 from oasis_alloc.signals.off_policy.result import OffPolicy
@@ -37,7 +37,7 @@ class Block:
     finding: str
     actions: tuple[str, ...] = ()
     reliability: Mapping[str, Predicted] | None = None
-    drift: Drift | None = None
+    drift: LogDrift | None = None
     off_policy: OffPolicy | None = None
     table: TextTable | None = None
 

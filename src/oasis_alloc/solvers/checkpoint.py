@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
+from oasis_alloc.common.digests import content
 from oasis_alloc.common.tensors import read_tensors, write_tensors
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
@@ -83,30 +82,6 @@ def fingerprint(engine: Engine) -> str:
 
 
 def add_to_digest(digest: Any, part: Any) -> None:
-    """Add a part of a program to a digest, by its content."""
-    if isinstance(part, np.ndarray) and part.dtype != object:
-        digest.update(f"{part.dtype}{part.shape}".encode())
-        digest.update(np.ascontiguousarray(part).data)
-    elif isinstance(part, sp.csr_array):
-        for array in (part.indptr.astype(np.int64), part.indices.astype(np.int64), part.data):
-            add_to_digest(digest, array)
-    elif dataclasses.is_dataclass(part):
-        digest.update(type(part).__name__.encode())
-        for each in dataclasses.fields(part):
-            if each.name not in _BY_PAIR:
-                add_to_digest(digest, getattr(part, each.name))
-    elif isinstance(part, Mapping):
-        for key, value in part.items():
-            add_to_digest(digest, key)
-            add_to_digest(digest, value)
-    elif isinstance(part, (str, bytes, int, float, slice, type(None), np.generic)):
-        digest.update(f"{part!r};".encode())
-    elif isinstance(part, (Sequence, np.ndarray)):
-        digest.update(f"{len(part)} of".encode())
-        for each in part:
-            add_to_digest(digest, each)
-    elif hasattr(part, "__dict__"):
-        digest.update(type(part).__name__.encode())
-        add_to_digest(digest, {name: value for name, value in vars(part).items() if not name.startswith("_")})
-    else:  # labels of other kinds, such as dates
-        digest.update(f"{part!r};".encode())
+    """Add a part of a program to a digest, by its content; numbers by pair are left out, as the survey sums them up."""
+    for chunk in content(part, named=True, left_out=_BY_PAIR):
+        digest.update(chunk)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from oasis_alloc.common.csr import spans
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
@@ -139,7 +140,7 @@ def _categories(rules: LoweredRules, system: System, undecided: PairView, shown:
     upper = room.astype(np.float64)
     # steps that cost more than the next one, for the categories that can get there
     of = np.flatnonzero(stairs)
-    step = np.repeat(full[of], open_[of]) + _ranges(open_[of])
+    step = spans(full[of], open_[of])
     of = np.repeat(of, open_[of])
     cost = system.steps[step] * weight[of] - next_[of]
     upper[stairs] = np.bincount(of[cost <= 0.0], minlength=which.size)[stairs]  # these cost what `decrement` has
@@ -165,11 +166,6 @@ def _guards(rules: LoweredRules, undecided: PairView, shown: PairView) -> _Rows:
     return _plain(
         which[tight], missing[tight], np.full(int(tight.sum()), np.inf), number[inverse[inside]], inside, column[inside]
     )
-
-
-def _ranges(counts: Ints) -> Ints:
-    """0, 1 ... count - 1 for every count, one after the other."""
-    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _counts_at(which: Ints, groups: Ints) -> Ints:

@@ -99,7 +99,7 @@ class Slate(ByFields):
         put(self, "size", _sizes(self.size, "size", 1))
         put(self, "at_least", _sizes(self.at_least, "at_least", 0))
         caps = {
-            key: _whole(number, f"Slate(at_most={{{key!r}: {number!r}}}): the number", "of items", 1)
+            key: _whole(number, f"Slate(at_most={{{key!r}: {number!r}}})", "of items", 1)
             for key, number in _named(self.at_most, "at_most", "key of the items: number").items()
         }
         put(self, "at_most", FrozenMapping(caps))
@@ -232,7 +232,7 @@ def _named(rules: object, name: str, expected: str) -> Mapping[str, Any]:
 def _whole(number: object, what: str, of: str, minimum: int) -> int:
     whole = as_whole(number)
     if whole is None or whole < minimum:
-        raise ProblemError(f"{what} is a whole number {of}, at least {minimum}.")
+        raise ProblemError(f"{what}: expected a whole number {of}, at least {minimum}.")
     return whole
 
 
@@ -241,7 +241,7 @@ def _sizes(given: object, name: str, minimum: int) -> Sizes | ByUser:
     if (named := by_user(given, f"Slate({name}=...)")) is not None:
         return named
     if isinstance(given, Integral) or not hasattr(given, "__len__") or isinstance(given, bytes):
-        return _whole(given, f"Slate({name}={given!r}): {name}", "of slots", minimum)
+        return _whole(given, f"Slate({name}={given!r})", "of slots", minimum)
     array = np.asarray(given)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ProblemError(
@@ -293,7 +293,7 @@ def _steps(key: str, step: object) -> Steps:
 def _share(column: str, share: object) -> float:
     number = as_number(share)
     if number is None or not 0 <= number <= 1:
-        raise ProblemError(f"Slate(keep={{{column!r}: {share!r}}}): a share is a number from 0 to 1.")
+        raise ProblemError(f"Slate(keep={{{column!r}: {share!r}}}): expected a share, a number from 0 to 1.")
     return number
 
 

@@ -93,8 +93,11 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "frame lacks a pair": (frame(lambda t: t.drop(index=4)), "draw 1 .* lacks user 'ann', item 'y'"),
     "frame has a pair twice": (frame(lambda t: pd.concat([t, t.iloc[[0]]])), "more than one row for user 'ann'"),
     "frame of one draw": (frame(lambda t: t.iloc[:3]), "has 1 draw; expected 2 or more"),
-    "unknown user": (frame(lambda t: t.replace({"user": {"zoe": "bob"}})), "row 2 is 'bob', which is no user"),
-    "no candidate": (frame(lambda t: t.assign(item="x")), "row 2 has user 'zoe' and item 'x', which are no candidate"),
+    "unknown user": (frame(lambda t: t.replace({"user": {"zoe": "bob"}})), "row 2 is 'bob', which is not a user"),
+    "no candidate": (
+        frame(lambda t: t.assign(item="x")),
+        "row 2 has user 'zoe' and item 'x', which are not",
+    ),
     "no column": (frame(lambda t: t.drop(columns="draw")), "pairs has no column 'draw'"),
     "nothing to draw": (frame(lambda t: t.rename(columns={"r": "q"})), "none of the candidates' columns"),
     "draws of users alone": (

@@ -84,8 +84,8 @@ def forecast(board: Board, key: str, label: str) -> dict[str, Any]:
     problem = board.solution.problem
     if any(f.measure.constants for f in problem.functions if f.in_constraints):
         raise InputError(
-            "the problem is of what is left of the flight (delivered_so_far), and a forecast needs the plan of all of "
-            "it; state the problem without what was delivered."
+            "this problem has only what remains of the flight (delivered_so_far), and a forecast needs the plan of the "
+            "whole flight; state the problem without what was delivered."
         )
     place = place_of(problem.candidates, key, label)
     with flight.opened() as ledger:

@@ -21,7 +21,7 @@ from oasis_alloc.engines.chunks import Chunked
 from oasis_alloc.engines.pieces import ChunkPart, Piece
 from oasis_alloc.engines.ray.cluster import Call, dealt, slim
 from oasis_alloc.engines.ray.found import FarPairs, FoundPairs, both, open_of, places_of
-from oasis_alloc.engines.ray.sample import Sample, Thresholds
+from oasis_alloc.engines.ray.sample import SampledPairs, Thresholds
 from oasis_alloc.engines.ray.shown import Decided, Difference
 from oasis_alloc.engines.tree import added_up, branches_of
 from oasis_alloc.kernels.solve import jobs
@@ -64,7 +64,7 @@ class RayChunks(Chunked):
         self._decided: Decided | None = None  # what actors know of the last decision
         self._n_decisions = 0
         self._sums_of_shown: tuple[Floats, Floats] = np.empty(0), np.empty(0)
-        self._sample: Sample | None = None  # with thresholds that are newer than those of the actors
+        self._sample: SampledPairs | None = None  # with thresholds that are newer than those of the actors
         self._history: list[State | Thresholds | tuple[RayChunks, int]] = []
         self._starts: list[int] | None = (
             None  # of the branches whose sums the tables have; None for those of all chunks
@@ -193,7 +193,7 @@ class RayChunks(Chunked):
         """Bytes of the curvature of some chunks up to which it comes with the visit."""
         return _KEPT_BYTES * len(chunks) // self._n
 
-    def _sampled(self, stride: int) -> Sample | None:
+    def _sampled(self, stride: int) -> SampledPairs | None:
         """The users of a stride at this process; None under rules, and where their pairs are many."""
         program = self.program
         n_bytes = program.n_pairs // stride * program.arrays.like(1).n_bytes
@@ -203,7 +203,7 @@ class RayChunks(Chunked):
             return None
         if self._sample is None or self._sample.thresholds.stride != stride:
             self._settle()
-            self._sample = Sample.of(program, self._edges, stride, self._by_chunk("sample", stride))
+            self._sample = SampledPairs.of(program, self._edges, stride, self._by_chunk("sample", stride))
         return self._sample
 
     def _settle(self, drop: bool = True) -> None:
@@ -235,8 +235,8 @@ class RayChunks(Chunked):
         """What an actor sent, as kernels are compiled for it: writable."""
         cell, *others = (np.array(part) for part in sent)
         if self._rules is None:
-            return visit_kernels.Curvature(cell, *others)
-        return jobs.Curvature(cell.astype(np.int64), *others)
+            return visit_kernels.PlainCurvature(cell, *others)
+        return jobs.RuledCurvature(cell.astype(np.int64), *others)
 
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
         self._prices = np.array(prices)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.arrays import readonly
+from oasis_alloc.common.csr import spans
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.corrupt import CorruptFileError
@@ -188,9 +189,7 @@ class Held(Chunked):
         first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
         run, indptr, users = self._run(first, last), self.program.indptr, sampled(first, last, stride)
         starts, sizes = indptr[users], indptr[users + 1] - indptr[users]
-        before = np.cumsum(sizes) - sizes
-        places = np.arange(int(sizes.sum())) + np.repeat(starts - run.start - before, sizes)
-        return run.arrays.at(places), self._threshold[users]
+        return run.arrays.at(spans(starts - run.start, sizes)), self._threshold[users]
 
     def found(self, chunks: Sequence[int], positions: Sequence[Ints]) -> list[PairArrays] | None:
         """Pairs by positions in each chunk; None where they are too many to be sent unasked."""
@@ -212,7 +211,7 @@ class Held(Chunked):
         n, users = self._out[chunk, [visit_kernels.KEPT, visit_kernels.KEPT_USERS]].astype(int).tolist()
         own = self._kept[chunk]
         cell, extra = own.cell[:n].astype(np.uint32), np.ascontiguousarray(own.extra[:, :n])
-        if not isinstance(own, jobs.Curvature):
+        if not isinstance(own, jobs.RuledCurvature):
             return cell, extra, own.end[: users + 1]
         runs, vectors = own.runs[: users + 1], own.vectors[: users + 1]
         end = own.end[: int(runs[-1]) + 1]

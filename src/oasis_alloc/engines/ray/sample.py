@@ -37,14 +37,14 @@ class Thresholds:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SampledPairs:
     """Pairs, chunk by chunk, and thresholds of a sample. The arrays of pairs are where Ray has put them, not copied."""
 
     pairs: list[visit_kernels.Pairs]
     thresholds: Thresholds
 
     @classmethod
-    def of(cls, program: Program, edges: Ints, stride: int, sent: Sequence[tuple[PairArrays, Floats]]) -> Sample:
+    def of(cls, program: Program, edges: Ints, stride: int, sent: Sequence[tuple[PairArrays, Floats]]) -> SampledPairs:
         """From what actors send of each chunk."""
         pairs = []
         for first, last, (arrays, _) in zip(edges[:-1].tolist(), edges[1:].tolist(), sent, strict=True):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.joint import full_steps
 from oasis_alloc.kernels.rules.rules import Rules, Work
-from oasis_alloc.kernels.solve.jobs import Curvature, Sums
+from oasis_alloc.kernels.solve.jobs import RuledCurvature, Sums
 from oasis_alloc.kernels.solve.visit import Pairs, add_change, change_of
 
 Floats = npt.NDArray[np.float64]
@@ -151,7 +151,7 @@ def add_runs(
 
 
 @jit
-def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
+def curvature_product(n_users: int, kept: RuledCurvature, direction: Floats, out: Floats) -> None:
     """As visit.curvature_product: a user's projection subtracts the mean of each held run, and along each vector."""
     longest = 0
     most_held = 0  # entries of a user's vectors, each of which has one at least

@@ -33,8 +33,8 @@ from oasis_alloc.kernels.serve.slate_args import (
     RuleFields,
     Scored,
     Singles,
-    Slate,
     SlateFields,
+    SlateOut,
     VectorFields,
     Vectors,
 )
@@ -77,7 +77,7 @@ def goes_first(i: int, best: int, keys: Ints, of_item: Counts) -> bool:
 
 
 @jit(allocates=False)
-def begin(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, gain: Floats) -> None:
+def begin(scored: Scored, rules: CategoryRules, fill: Fill, slate: SlateOut, gain: Floats) -> None:
     """Set the gain of candidates that may not be picked to minus infinity, and count the pinned ones."""
     _, scores, keys, of_item = scored
     array, costs, counts = rules
@@ -94,7 +94,7 @@ def begin(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, gain: 
 
 
 @jit(allocates=False)
-def end(m: int, scored: Scored, rules: CategoryRules, slate: Slate) -> None:
+def end(m: int, scored: Scored, rules: CategoryRules, slate: SlateOut) -> None:
     """Set the counts back to zero."""
     for j in range(m):
         count(class_of(slate.positions[j], scored.keys, scored.of_item), rules.array, rules.counts, not_literal(-1))
@@ -134,7 +134,7 @@ class Near(NamedTuple):
 
 @jit(allocates=False)
 def _picks_mmr(
-    scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, diversity: float, slate: Slate,
+    scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, diversity: float, slate: SlateOut,
     state: KeepState, of_candidates: Near,
 ) -> int:  # fmt: skip
     """The picks of `mmr`, without candidates after which the share cannot be reached."""
@@ -207,7 +207,7 @@ def mmr(
     and Goldstein, SIGIR 1998). Arguments that are structs are passed as plain tuples.
     """
     scored, rules_, fill_ = Scored(n, *request), CategoryRules(*rules), Fill(*fill)
-    vectors_, slate_ = Vectors(*vectors), Slate(*slate)
+    vectors_, slate_ = Vectors(*vectors), SlateOut(*slate)
     state = start(scored, rules_, fill_, slate_, keep)
     near = Near(np.empty(n), np.empty(n, np.float32), np.empty(n, np.int64))
     m = _picks_mmr(scored, rules_, fill_, vectors_, diversity, slate_, state, near)
@@ -254,7 +254,7 @@ def _learn(i: int, m: int, weight: float, enough: float, vectors: Vectors, out: 
 
 @jit(allocates=False)
 def _picks_dpp(
-    scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, beta: float, slate: Slate,
+    scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, beta: float, slate: SlateOut,
     state: KeepState, factor: Factor,
 ) -> int:  # fmt: skip
     """The picks of `dpp`, without candidates after which the share cannot be reached."""
@@ -332,7 +332,7 @@ def dpp(
     Arguments that are structs are passed as plain tuples.
     """
     scored, rules_, fill_ = Scored(n, *request), CategoryRules(*rules), Fill(*fill)
-    vectors_, slate_ = Vectors(*vectors), Slate(*slate)
+    vectors_, slate_ = Vectors(*vectors), SlateOut(*slate)
     state = start(scored, rules_, fill_, slate_, keep)
     k = max(fill_.size, 1)
     factor = Factor(

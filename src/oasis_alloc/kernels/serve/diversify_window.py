@@ -30,8 +30,8 @@ from oasis_alloc.kernels.serve.slate_args import (
     RuleFields,
     Scored,
     Singles,
-    Slate,
     SlateFields,
+    SlateOut,
     VectorFields,
     Vectors,
 )
@@ -100,7 +100,7 @@ class Rows(NamedTuple):
 
 @jit(allocates=False)
 def _picks_dpp_window(
-    scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, option: Window, slate: Slate,
+    scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, option: Window, slate: SlateOut,
     state: KeepState, of_candidates: Rows,
 ) -> int:  # fmt: skip
     """The picks of `dpp_window`, without candidates after which the share cannot be reached."""
@@ -171,7 +171,7 @@ def dpp_window(
     Gains grow again when a pick leaves the window, so those of all candidates are kept up to date.
     """
     scored, rules_, fill_ = Scored(n, *request), CategoryRules(*rules), Fill(*fill)
-    vectors_, option_, slate_ = Vectors(*vectors), Window(*option), Slate(*slate)
+    vectors_, option_, slate_ = Vectors(*vectors), Window(*option), SlateOut(*slate)
     state = start(scored, rules_, fill_, slate_, keep)
     window = max(min(option_.picks, fill_.size), 1)
     rows = Rows(

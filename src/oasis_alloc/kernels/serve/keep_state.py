@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
-from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, KeepFields, Scored, Slate
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, KeepFields, Scored, SlateOut
 from oasis_alloc.kernels.serve.slate_keep import ROUNDING, sum_of
 from oasis_alloc.kernels.serve.slate_pick import HEAD, class_of, count, marginal_score, pick
 
@@ -51,7 +51,7 @@ def _shown_column(n: int, scores: Floats, column: Floats) -> Floats:
 
 
 @jit
-def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: KeepFields) -> KeepState:
+def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: SlateOut, keep: KeepFields) -> KeepState:
     """The state of a slate with only its pinned items: the greedy slate by the column, and the target from it.
 
     Of `slate`, only the pinned items are read. Without a share, the target is minus infinity.
@@ -66,7 +66,7 @@ def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: 
     column = _shown_column(n, scores, every)
     picks = slate.positions.copy()
     by_column, capped = Scored(n, column, keys, of_item), CategoryRules(array, caps, counts)
-    m = pick(by_column, capped, Fill(pinned, k, min_size, 0.0), Slate(picks, slate.marginal))
+    m = pick(by_column, capped, Fill(pinned, k, min_size, 0.0), SlateOut(picks, slate.marginal))
     organic = sum_of(m, picks, column)
     target = organic - (1.0 - share) * abs(organic)
     full, inside = np.zeros(counts.size, np.int64), np.zeros(n, np.bool_)
@@ -83,7 +83,7 @@ def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: 
 
 
 @jit(allocates=False)
-def is_kept(m: int, slate: Slate, state: KeepState) -> bool:
+def is_kept(m: int, slate: SlateOut, state: KeepState) -> bool:
     """True if m picks reach the share by themselves, and where there is none."""
     return bool(state.target == -np.inf or sum_of(m, slate.positions, state.column) >= state.target)
 

@@ -15,7 +15,7 @@ from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.kernels.serve.best_few import best_few, few_of
 from oasis_alloc.kernels.serve.paced import amount_of, drop, fits
 from oasis_alloc.kernels.serve.score import score_some
-from oasis_alloc.kernels.serve.slate_args import CategoryRules, Counts, Fill, Floats, Ints, Scored, Slate
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Counts, Fill, Floats, Ints, Scored, SlateOut
 from oasis_alloc.kernels.serve.slate_pick import class_of, pick
 
 
@@ -128,7 +128,7 @@ def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, 
         longest = max(longest, indptr[order[j] + 1] - indptr[order[j]])
     scores, positions, few = np.empty(longest), np.empty(max(size, 1), np.int64), few_of(longest)
     by_category = CategoryRules(rules, costs, np.zeros(n_categories, np.int64))
-    slate = Slate(positions, np.empty(max(size, 1)))
+    slate = SlateOut(positions, np.empty(max(size, 1)))
     block = np.empty((n_columns, longest))
     of_slot = np.empty(max(size, 1), np.int64)
     for j in range(first, last):

@@ -15,7 +15,7 @@ from oasis_alloc.kernels.serve.slate_args import (
     RequestFields,
     RuleFields,
     Scored,
-    Slate,
+    SlateOut,
 )
 from oasis_alloc.kernels.serve.slate_pick import pick
 
@@ -36,7 +36,7 @@ def reverses(
     rules_, fill_ = CategoryRules(*rules), Fill(*fill)
     n, k = scores.size, fill_.size
     moved = np.empty(n)
-    scored, slate = Scored(n, moved, keys, of_item), Slate(np.empty(max(1, k), np.int64), np.empty(max(1, k)))
+    scored, slate = Scored(n, moved, keys, of_item), SlateOut(np.empty(max(1, k), np.int64), np.empty(max(1, k)))
     out = slate.positions
     for j in range(shares.size):
         by = shares[j] * amount

@@ -19,8 +19,8 @@ from oasis_alloc.kernels.serve.slate_args import (
     RequestFields,
     RuleFields,
     Scored,
-    Slate,
     SlateFields,
+    SlateOut,
 )
 from oasis_alloc.kernels.serve.slate_keep import keep
 from oasis_alloc.kernels.serve.slate_pick import pick
@@ -32,7 +32,7 @@ UnscoredFields = tuple[Ints, Floats, Floats, Counts, Floats]
 @jit
 def pick_scored(n: int, request: RequestFields, rules: RuleFields, fill: FillFields, slate: SlateFields) -> int:
     """`pick` for scores that are there."""
-    return pick(Scored(n, *request), CategoryRules(*rules), Fill(*fill), Slate(*slate))
+    return pick(Scored(n, *request), CategoryRules(*rules), Fill(*fill), SlateOut(*slate))
 
 
 @jit
@@ -46,7 +46,7 @@ def keep_scored(
     info: Floats,
 ) -> int:
     """`keep` for scores that are there."""
-    return keep(Scored(n, *request), CategoryRules(*rules), Fill(*fill), Keep(*share), Slate(*slate), info)
+    return keep(Scored(n, *request), CategoryRules(*rules), Fill(*fill), Keep(*share), SlateOut(*slate), info)
 
 
 @jit
@@ -57,7 +57,7 @@ def pick_one(
     items, columns, blend, of_item, scores = request
     score_some(not_literal(0), n, items, columns, blend, of_item, table, scores)
     fill = Fill(0, size, min_size, 0.0)
-    return pick(Scored(n, scores, items, of_item), CategoryRules(*rules), fill, Slate(*slate))
+    return pick(Scored(n, scores, items, of_item), CategoryRules(*rules), fill, SlateOut(*slate))
 
 
 @jit
@@ -76,5 +76,5 @@ def keep_one(
     size, min_size = fill
     return keep(
         Scored(n, scores, items, of_item), CategoryRules(*rules), Fill(0, size, min_size, 0.0), Keep(*share),
-        Slate(*slate), np.empty(4),
+        SlateOut(*slate), np.empty(4),
     )  # fmt: skip

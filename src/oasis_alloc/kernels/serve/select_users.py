@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.serve.score import best_of, score_some
-from oasis_alloc.kernels.serve.slate_args import CategoryRules, Counts, Fill, Floats, Ints, Keep, Scored, Slate
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Counts, Fill, Floats, Ints, Keep, Scored, SlateOut
 from oasis_alloc.kernels.serve.slate_keep import keep
 from oasis_alloc.kernels.serve.slate_pick import pick
 
@@ -89,7 +89,7 @@ def select_users(
         room *= 2
     seen = np.zeros(room, np.uint64)
     by_category = CategoryRules(array, costs, np.zeros(n_categories, np.int64))
-    slate = Slate(np.empty(max(1, slates.shape[1]), np.int64), np.empty(max(1, slates.shape[1])))
+    slate = SlateOut(np.empty(max(1, slates.shape[1]), np.int64), np.empty(max(1, slates.shape[1])))
     positions, info = slate.positions, np.empty(4)
     for u in range(first, last):
         a, b = indptr[u] - base, indptr[u + 1] - base

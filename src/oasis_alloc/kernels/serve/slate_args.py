@@ -44,7 +44,7 @@ class Fill(NamedTuple):
     floor: float
 
 
-class Slate(NamedTuple):
+class SlateOut(NamedTuple):
     """Positions of candidates, best first, and what each added when it was taken."""
 
     positions: Ints  # (size or more,), the pinned ones first

@@ -18,7 +18,7 @@ import numpy as np
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
-from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, Keep, Scored, Slate
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, Keep, Scored, SlateOut
 from oasis_alloc.kernels.serve.slate_pick import class_of, count, marginal_score, pick
 
 NU, KEPT, TARGET, ORGANIC = range(4)  # entries of `info`
@@ -110,7 +110,7 @@ def sum_of(m: int, out: Ints, column: Floats) -> float:
 
 
 @jit
-def keep(scored: Scored, rules: CategoryRules, fill: Fill, share: Keep, slate: Slate, info: Floats) -> int:
+def keep(scored: Scored, rules: CategoryRules, fill: Fill, share: Keep, slate: SlateOut, info: Floats) -> int:
     """As `pick`, and keep the share of a column.
 
     Entries of the column of excluded candidates are minus infinity. `info` (4,) gets the price of the column at which
@@ -122,7 +122,7 @@ def keep(scored: Scored, rules: CategoryRules, fill: Fill, share: Keep, slate: S
     out, marginal = slate
     low, high, mid = out.copy(), out.copy(), out.copy()
     by_column, capped = Scored(n, column, keys, of_item), CategoryRules(rules.array, caps, rules.counts)
-    m_high = pick(by_column, capped, Fill(pinned, k, min_size, 0.0), Slate(high, marginal))
+    m_high = pick(by_column, capped, Fill(pinned, k, min_size, 0.0), SlateOut(high, marginal))
     kept_high = sum_of(m_high, high, column)
     target = kept_high - (1.0 - part) * abs(kept_high)
     target -= ROUNDING * abs(target)
@@ -137,7 +137,7 @@ def keep(scored: Scored, rules: CategoryRules, fill: Fill, share: Keep, slate: S
     if floor < 0.0:  # all slots are to be filled, where the target lets them be
         for j in range(m_high):
             mid[j] = high[j]
-        m_mid = pick(by_column, capped, Fill(m_high, k, min_size, floor), Slate(mid, marginal))
+        m_mid = pick(by_column, capped, Fill(m_high, k, min_size, floor), SlateOut(mid, marginal))
         if sum_of(m_mid, mid, column) >= target:
             high, mid, m_high, kept_high = mid, high, m_mid, sum_of(m_mid, mid, column)
     worth_low = _worth(m_low, low, scored, rules)
@@ -148,7 +148,7 @@ def keep(scored: Scored, rules: CategoryRules, fill: Fill, share: Keep, slate: S
         nu = (worth_low - worth_high) / (kept_high - kept_low)
         for i in range(n):
             tilted[i] = scores[i] + nu * column[i] if scores[i] > -np.inf else -np.inf
-        m_mid = pick(by_tilted, rules, fill, Slate(mid, marginal))
+        m_mid = pick(by_tilted, rules, fill, SlateOut(mid, marginal))
         kept, worth = sum_of(m_mid, mid, column), _worth(m_mid, mid, scored, rules)
         info[NU] = nu
         if kept >= target:

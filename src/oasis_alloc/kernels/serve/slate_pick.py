@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
-from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, Scored, Slate
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, Scored, SlateOut
 
 HEAD = 3  # entries of the array before `start`
 
@@ -81,7 +81,7 @@ def _sink(
 
 
 @jit
-def pick(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate) -> int:
+def pick(scored: Scored, rules: CategoryRules, fill: Fill, slate: SlateOut) -> int:
     """Fill the slate behind its pinned positions with the best ones, best first; return how many it has then.
 
     Scores of minus infinity and NaN are never taken.

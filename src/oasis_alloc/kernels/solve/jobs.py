@@ -11,7 +11,7 @@ NEVER = -2
 """The category that marks a user who was not visited yet."""
 
 
-class Curvature(NamedTuple):
+class RuledCurvature(NamedTuple):
     """Fractional pairs of a visit, in runs under the same binding rule, for Hessian products."""
 
     cell: npt.NDArray[np.int64]  # (capacity,)
@@ -54,7 +54,7 @@ class Sums(NamedTuple):
 
     load: npt.NDArray[np.float64]  # (K + 1, n_cells) sums of c x
     square: npt.NDArray[np.float64]  # (K + 1, n_cells) sums of c^2 (1 - 1/active) over fractional pairs
-    kept: Any  # the Curvature of visit.py or of this file: the fractional pairs of some users, up to its capacity
+    kept: Any  # PlainCurvature or RuledCurvature: the fractional pairs of some users, up to its capacity
     keep_every: int  # of one user in so many
     out: npt.NDArray[np.float64]  # (N_OUT,) scalars; they also say where kept ends
 
@@ -103,4 +103,4 @@ def marks(
 def no_sums() -> Sums:
     """Sums for jobs that add nothing up."""
     cell, none = np.empty(0, np.int64), np.empty((0, 0))
-    return Sums(none, none, Curvature(cell, none, cell, cell, np.empty(0), cell), 1, np.empty(0))
+    return Sums(none, none, RuledCurvature(cell, none, cell, cell, np.empty(0), cell), 1, np.empty(0))

@@ -42,7 +42,7 @@ class Pairs(NamedTuple):
     segment: npt.NDArray[np.uint32]
 
 
-class Curvature(NamedTuple):
+class PlainCurvature(NamedTuple):
     """Fractional pairs of a visit, user by user, for Hessian products."""
 
     cell: npt.NDArray[np.uint32]  # (capacity,)
@@ -268,7 +268,7 @@ def add_change(i: int, d: float, cell: npt.NDArray[Any], extra: Floats, out: Flo
 
 
 @jit
-def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
+def curvature_product(n_users: int, kept: PlainCurvature, direction: Floats, out: Floats) -> None:
     """Add to out (K + 1, n_cells) the change of the loads, times gamma, per unit of a change of the price tables.
 
     For a user with a full slate it is `A' (I - 11'/active) A`, over the active (fractional) pairs, else `A' A`.

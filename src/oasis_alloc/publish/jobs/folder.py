@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.documents import from_json, jsonable
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import replacing, write_whole
 from oasis_alloc.common.remote import RemoteFolder, without_secrets
 from oasis_alloc.common.remote_path import text_at
 
@@ -54,12 +54,11 @@ class RunFolder:
         return path
 
     def _fetch(self, remote: RemoteFolder, name: str, path: Path) -> None:
-        part = path.with_name(f".{name}.part")
         try:
-            remote.copy_file(name, part)
+            with replacing(path) as part:
+                remote.copy_file(name, part)
         except FileNotFoundError:
             return
-        part.replace(path)
         self._sent[name] = _state(path)
 
     def summary(self) -> dict[str, Any] | None:

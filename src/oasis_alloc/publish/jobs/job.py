@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.digests import add_file
 from oasis_alloc.common.environment import has_secret
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote import Files, is_remote
@@ -22,7 +23,6 @@ from oasis_alloc.publish.jobs.entries import JOB_ENTRIES
 from oasis_alloc.publish.jobs.runs import Runs
 
 _TABLES = ("pairs", "users", "items")
-_PART = 1 << 20  # bytes that are read at once
 
 
 def all_entries() -> Tables:
@@ -84,7 +84,8 @@ class Job:
                 for file in _files_of(path) if path.is_dir() else [path]:
                     if file.is_file():
                         digest.update(f"{file.relative_to(path.parent)}\n{file.stat().st_size}\n".encode())
-                        _add(digest, file)
+                        with file.open("rb") as source:
+                            add_file(digest, source)
             except (InputError, OSError, RecursionError):
                 out[name] = ""
                 continue
@@ -180,9 +181,3 @@ def _files_of(folder: Path) -> Iterator[Path]:
             raise OSError(errno.ELOOP, "a link leads back up", here)
         inner.sort()
         yield from (Path(here, name) for name in sorted(names))
-
-
-def _add(digest: Any, file: Path) -> None:
-    with file.open("rb") as source:
-        while part := source.read(_PART):
-            digest.update(part)

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.documents import from_json
-from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.remote_path import text_at, text_in
 from oasis_alloc.errors import InputError, SolverError

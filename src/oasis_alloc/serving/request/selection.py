@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.checks import as_flag, as_whole
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import PolicyData, SlateRule
@@ -123,15 +123,13 @@ class Selector:
     ) -> SlateRequest:
         """Check the options of a request; positions are of its n candidates."""
         slots = min(checked_slots(k, user.size), n)
-        if not isinstance(fill, (bool, np.bool_)):
-            raise InputError(f"fill={shown(fill)}: expected True or False.")
         pins = _positions("pinned", pinned, n)
         out = _positions("exclude", exclude, n)
         if pins.size and out.size and (both := np.intersect1d(pins, out)).size:
             raise InputError(f"position {both[0]} is pinned and excluded; expected one of the two.")
         if pins.size > slots:
             raise InputError(f"pinned: {pins.size} positions for {slots} slots; expected at most one per slot.")
-        return SlateRequest(slots, min(user.at_least, slots), pins, out, -np.inf if fill else 0.0)
+        return SlateRequest(slots, min(user.at_least, slots), pins, out, -np.inf if as_flag(fill, "fill") else 0.0)
 
     def pick(self, request: Request, scores: Floats, slate_request: SlateRequest, keep: bool = True) -> Picked:
         """The slate for these scores; with `keep` false, without the share of a column."""

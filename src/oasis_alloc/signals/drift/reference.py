@@ -9,6 +9,7 @@ import numpy as np
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arrays import objects
+from oasis_alloc.common.csr import gather
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.keys import Key
@@ -44,9 +45,7 @@ def columns_and_labels(
         if asked is not None or 0 < len(candidates.users[key].labels) <= MAX_LABELS
     }
     users = there[:: max(1, candidates.n_pairs // _PAIRS)]
-    sizes = np.diff(candidates.indptr)[users]
-    indptr = np.concatenate([[0], np.cumsum(sizes)])
-    pairs = np.repeat(candidates.indptr[users] - indptr[:-1], sizes) + np.arange(indptr[-1])
+    indptr, pairs = gather(candidates.indptr, users)
     columns = {name: values[pairs] for name, values in candidates.request_columns.items()}
     if policy is not None:
         columns |= _priced(candidates, policy, users, indptr, pairs, columns)

@@ -41,7 +41,7 @@ def columns_by_draw(
         k = int(unknown[0])
         raise InputError(
             f"pairs: row {k:,} has user {_id(candidates.user_ids, users[k])!r} and item "
-            f"{_id(candidates.item_ids, items[k])!r}, which are no candidate; expected the candidates' own pairs."
+            f"{_id(candidates.item_ids, items[k])!r}, which are not a candidate; expected the candidates' own pairs."
         )
     pair = order[at]
 
@@ -119,7 +119,7 @@ def _numbers(column: Any, ids: npt.NDArray[Any] | None, n: int, name: str) -> In
     bad = np.flatnonzero(found < 0)
     if bad.size:
         raise InputError(
-            f"column {name!r}: row {bad[0]:,} is {shown(values[bad[0]])}, which is no {name} of the candidates "
+            f"column {name!r}: row {bad[0]:,} is {shown(values[bad[0]])}, which is not a {name} of the candidates "
             f"({bad.size:,} such rows)."
         )
     return found

@@ -55,12 +55,25 @@ def check_sizes(numbers: float | Floats, what: str, largest: float = GREATEST) -
 
 
 def numbers_per_group(
-    function: str, measure: object, given: object, word: str, largest: float = GREATEST
+    function: str, measure: object, given: object, word: str, largest: float = GREATEST, *, otherwise: str = ""
 ) -> tuple[Numbers, Floats]:
-    """(numbers as `spread` takes them, the numbers alone); `word` says what they are: a target, a weight."""
-    read = numbers_of(given, f"{function}({measure}, ...)", word)
+    """(finite numbers as `spread` takes them, the numbers alone); `word` says what they are: a target, a weight.
+
+    `otherwise` is for functions whose numbers must be positive: what a caller should do in place of a number of 0.
+    """
+    what = f"{function}({measure}, ...)"
+    read = numbers_of(given, what, word)
     numbers = np.array(list(read.values()) if isinstance(read, dict) else read, dtype=np.float64)
-    check_sizes(numbers[np.isfinite(numbers)], f"{function}({measure}, ...)", largest)
+    flat = np.atleast_1d(numbers)
+    bad = np.flatnonzero(~np.isfinite(flat) | ((flat <= 0) & bool(otherwise)))
+    if bad.size:
+        k = int(bad[0])
+        of = f" of {list(read)[k]!r}" if isinstance(read, dict) else f" at entry {k}" if numbers.ndim else ""
+        raise ProblemError(
+            f"{what}: the {word}{of} is {flat[k]:g}; expected {'positive ' if otherwise else ''}finite numbers, one "
+            f"per group. {otherwise}".rstrip()
+        )
+    check_sizes(numbers, what, largest)
     return read, numbers
 
 

@@ -61,12 +61,8 @@ def kl(measure: Measure, target: Limit, total: float | None = None, smoothing: f
     -20 * kl(exposure(by="genre"), {'folk': 1.0, 'pop': 3.0})
     """
     check_measure("kl", measure, by="'genre'")
-    targets, numbers = numbers_per_group("kl", measure, target, "target")
-    if not np.isfinite(numbers).all() or not (numbers > 0).all():
-        raise ProblemError(
-            f"kl({measure}, ...): targets are positive finite numbers, one per group. Use a cap of 0 for a group that "
-            "gets nothing."
-        )
+    instead = "Use a cap of 0 for a group that gets nothing."
+    targets, _ = numbers_per_group("kl", measure, target, "target", otherwise=instead)
     if smoothing is not None:
         number = as_number(smoothing)
         if number is None or not 0.0 < number < 1.0:

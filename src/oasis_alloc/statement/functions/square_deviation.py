@@ -12,7 +12,6 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import LARGEST
 from oasis_alloc.data.by_group import text_of
-from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.separable import SQUARE, BoundSeparable, Separable, SlopeForm
 from oasis_alloc.statement.measures import Limit, Measure
@@ -47,9 +46,7 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     -0.1 * square_deviation(exposure(by="campaign"), {'a': 10.0, 'b': 5.0})
     """
     check_measure("square_deviation", measure, by="'campaign'")
-    targets, numbers = numbers_per_group("square_deviation", measure, target, "target", LARGEST)
-    if not np.isfinite(numbers).all():
-        raise ProblemError(f"square_deviation({measure}, ...): targets are finite numbers, one per group.")
+    targets, _ = numbers_per_group("square_deviation", measure, target, "target", LARGEST)
     return SquareDeviation(measure, target=targets)
 
 

@@ -55,12 +55,8 @@ def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
     check_measure("worst_off", measure)
     if weights is None:
         return WorstOff(measure)
-    given, numbers = numbers_per_group("worst_off", measure, weights, "weight")
-    if not np.isfinite(numbers).all() or not (numbers > 0).all():
-        raise ProblemError(
-            f"worst_off({measure}, ...): weights are positive finite numbers, one per group. To leave a group out, "
-            "give its items no label."
-        )
+    instead = "To leave a group out, give its items no label."
+    given, numbers = numbers_per_group("worst_off", measure, weights, "weight", otherwise=instead)
     if not float(numbers.max(initial=0.0)) <= LARGEST * float(numbers.min(initial=np.inf)):
         raise ProblemError(
             f"worst_off({measure}, ...): weights from {numbers.min():g} to {numbers.max():g}; expected the largest to "
