@@ -50,7 +50,7 @@ def small(seed: int, kind: str, t: float, weight: float, capped: bool) -> oa.Pro
     return oa.Problem(candidates, objective, [caps.named("caps")] if capped else [], oa.Slate(2))
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", [0, 1, *full_only(2, 3)])
 @pytest.mark.parametrize("t", [1e-12, *full_only(1e-9, 1e-15)])
 @pytest.mark.parametrize("kind", KINDS)

@@ -275,11 +275,12 @@ def finish(
     new = prices.copy()
     new[rows] = part.prices(solution)
     # the rounding of a trillion scores would bring pairs into slates: see finer_bound.py
-    steep = np.abs(new) * program.row_scale > settings.steep * engine.survey().size
+    size = engine.survey().size
+    steep = (np.abs(new) * program.row_scale > settings.steep * size) & (size > 0.0)
     new[steep] += EPSILON * np.abs(new[steep])
     above, below = part.slack(solution)
-    size = np.where(part.small.sizes > 0.0, np.minimum(program.row_scale, part.small.sizes), program.row_scale)
-    slack = np.maximum(above, below) > settings.slack * np.maximum(size, np.abs(fixed))[rows]
+    unit = np.where(part.small.sizes > 0.0, np.minimum(scale, part.small.sizes), scale)
+    slack = np.maximum(above, below) > settings.slack * np.maximum(unit, np.abs(fixed))[rows]
     added = undecided[kept]
     at = np.searchsorted(shown, added)
     positions, weights = np.insert(shown, at, added), np.insert(np.ones(shown.size), at, x[kept])
