@@ -111,6 +111,15 @@ def test_a_program_that_the_linear_program_cannot_end_is_solved_on_the_paths_of_
     assert solution.status is oa.Status.SOLVED
 
 
+def test_first_margins_are_no_less_than_prices_are_off_by() -> None:
+    """Two pairs were to be open and more tied: margins of 1e-19 took 220 passes."""
+    presented = present(random_program(52))
+    with large_paths():
+        solution = oa.solve(presented.problem, **presented.options)
+    assert solution.status is oa.Status.SOLVED
+    assert solution.passes <= 150
+
+
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_linear_program_that_fails_leaves_the_answer_to_the_reference(
     after: int, monkeypatch: pytest.MonkeyPatch

@@ -29,6 +29,8 @@ from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 
+_LEAST_MARGIN = 1e-1  # of the smoothing
+
 
 @dataclass(frozen=True, eq=False)
 class Round:
@@ -43,7 +45,10 @@ class Round:
 
 
 def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, guess: float) -> float:
-    """A margin within which about `wanted` pairs are undecided; infinite if that is all of them."""
+    """A margin within which about `wanted` pairs are undecided; infinite if that is all of them.
+
+    At least a share of `guess`, the smoothing that prices were found with: they are off by that.
+    """
     if wanted >= engine.program.n_pairs:
         return np.inf
     widest = 8.0 * guess
@@ -52,10 +57,10 @@ def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, gu
         monitor.check_limits(engine.passes)
         if counts[-1] < wanted:
             widest *= 8.0
-        elif counts[0] > wanted and widest > 1e-9 * guess:
+        elif counts[0] > wanted and widest > _LEAST_MARGIN * guess:
             widest *= 2.0 / N_BINS
         else:  # the first bin may have more than wanted, because of tied pairs
-            return widest * (int(np.searchsorted(counts, wanted)) + 1) / N_BINS
+            return max(widest * (int(np.searchsorted(counts, wanted)) + 1) / N_BINS, _LEAST_MARGIN * guess)
     return widest
 
 
