@@ -25,13 +25,13 @@ def finer_bound(engine: Engine, monitor: Monitor) -> None:
     if prices is None or best is None or not best.feasible or program.n_pairs == 0:
         return
     for smoothing in _SMOOTHINGS:
-        if monitor.proven:
+        if monitor.reached:
             return
         visit = engine.visit(prices, smoothing * (engine.survey().size or 1.0))
         monitor.offer_bound(visit.bound + program.conjugate(prices), prices)
         monitor.check_limits(engine.passes)
     for rounding in _ROUNDINGS:
-        if monitor.proven:
+        if monitor.reached:
             return
         above = program.admit(prices + rounding * np.abs(prices))
         if not np.array_equal(above, prices):

@@ -30,6 +30,8 @@ from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 
+_LEAST_MARGIN = 1e-1  # of the smoothing
+
 
 @dataclass(frozen=True, eq=False)
 class Round:
@@ -44,7 +46,10 @@ class Round:
 
 
 def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, guess: float) -> float:
-    """A margin within which about `wanted` pairs are undecided; infinite if that is all of them."""
+    """A margin within which about `wanted` pairs are undecided; infinite if that is all of them.
+
+    At least a share of `guess`, the smoothing that prices were found with: they are off by that.
+    """
     if wanted >= engine.program.n_pairs:
         return np.inf
     widest = 8.0 * guess
@@ -53,10 +58,10 @@ def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, gu
         monitor.check_limits(engine.passes)
         if counts[-1] < wanted:
             widest *= 8.0
-        elif counts[0] > wanted and widest > 1e-9 * guess:
+        elif counts[0] > wanted and widest > _LEAST_MARGIN * guess:
             widest *= 2.0 / N_BINS
         else:  # the first bin may have more than wanted, because of tied pairs
-            return widest * (int(np.searchsorted(counts, wanted)) + 1) / N_BINS
+            return max(widest * (int(np.searchsorted(counts, wanted)) + 1) / N_BINS, _LEAST_MARGIN * guess)
     return widest
 
 
@@ -271,11 +276,12 @@ def finish(
     new = prices.copy()
     new[rows] = part.prices(solution)
     # the rounding of a trillion scores would bring pairs into slates: see finer_bound.py
-    steep = np.abs(new) * program.row_scale > settings.steep * engine.survey().size
+    size = engine.survey().size
+    steep = (np.abs(new) * program.row_scale > settings.steep * size) & (size > 0.0)
     new[steep] += EPSILON * np.abs(new[steep])
     above, below = part.slack(solution)
-    size = np.where(part.small.sizes > 0.0, np.minimum(program.row_scale, part.small.sizes), program.row_scale)
-    slack = np.maximum(above, below) > settings.slack * np.maximum(size, np.abs(fixed))[rows]
+    unit = np.where(part.small.sizes > 0.0, np.minimum(scale, part.small.sizes), scale)
+    slack = np.maximum(above, below) > settings.slack * np.maximum(unit, np.abs(fixed))[rows]
     own = undecided[kept], x[kept]
     positions, weights = nonzeros(shown, *own)
     allocation = evaluate(engine, positions, weights).sharing(shown, *own)

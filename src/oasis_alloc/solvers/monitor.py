@@ -147,7 +147,7 @@ class Monitor:
         self._narrowing: Narrowing | None = None
         self._n_pairs = 0
         self._lowest = -np.inf
-        self._rounding, self._slots = 0.0, 1.0
+        self._rounding, self._slots, self._exact = 0.0, 1.0, False
         self._scale = 0.0
         self._free: float | None = None
         self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
@@ -156,19 +156,19 @@ class Monitor:
     def within(self, gap: float, stage: str, rounding: float, scale: float = 0.0) -> Monitor:
         """A monitor for a problem that is solved inside this one: its time limit is the time left for this one.
 
-        That problem is always feasible, and reports no progress.
+        That problem is always feasible, and reports no progress. Rounding of its penalties may exceed all values, so it
+        goes on while the gap is not reached without.
         """
         inner = Monitor(gap, self.seconds_left)
         inner._stage, inner._may_conflict = stage, False
-        inner._rounding, inner._scale = rounding, scale
+        inner._rounding, inner._scale, inner._exact = rounding, scale, True
         return inner
 
     def about(self, pairs: int, lowest: float, scale: float, rounding: float, free: float | None, slots: float) -> None:
         """Set what is known about the program before the solve.
 
-        A bound below `lowest` proves that there is no allocation. `scale` is the size of the objective until a bound
-        or value is known, `rounding` that of sums of scores in all `slots`. `free` is a bound of all allocations, also
-        those that break limits, if one is known.
+        A bound below `lowest` proves that there is no allocation. `scale` is the size of the objective until a bound or
+        value is known, `rounding` that of scores in all `slots`, `free` a known bound that holds beyond limits too.
         """
         self._n_pairs, self._lowest, self._scale = pairs, lowest, scale
         self._rounding, self._free, self._slots = rounding, free, slots
@@ -308,9 +308,9 @@ class Monitor:
         """
         if self._best is None or not self.proven:
             return False
-        size, rounding = _OF_PARTS * self._best.size, self.rounding - self._rounding
+        rounding = 0.0 if self._exact else self.rounding - self._rounding
         rounding += self._rounding * min(1.0, float(self._best.x.sum()) / self._slots)
-        return relative_gap(self.bound, self._best.value, size, rounding) <= self._target
+        return relative_gap(self.bound, self._best.value, _OF_PARTS * self._best.size, rounding) <= self._target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
         """Keep a bound if it is the best so far; raise `SuspectedInfeasible` if no allocation has such a low value."""

@@ -23,7 +23,8 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import relaxed, softened
 from oasis_alloc.solvers.conflicts import Conflict, conflicts_of
 from oasis_alloc.solvers.dual import optimize
-from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.evaluation import evaluate, mixed
+from oasis_alloc.solvers.finer_bound import finer_bound
 from oasis_alloc.solvers.finisher import Round, finish_rounds
 from oasis_alloc.solvers.incumbent import Allocation
 from oasis_alloc.solvers.least_total import LeastTotal
@@ -141,9 +142,10 @@ def decided(
     """
     if smallest.proven or not smallest.x.size or evaluate(stated, smallest.positions, smallest.x).feasible:
         return smallest
-    program = stated.program
-    limit = np.maximum(_limits(program, smallest.totals), 1e-3 * program.row_scale)
-    loose = smallest_relaxation(stated, engine_of, monitor, 1.0 / limit, 0.5 * FEASIBLE * limit * program.hard)
+    program, own = stated.program, _limits(stated.program, smallest.totals)
+    limit = np.maximum(own, 1e-3 * program.row_scale)
+    free = 0.5 * FEASIBLE * np.where(mixed(stated), limit, own) * program.hard  # a limit of 0 is missed by any total
+    loose = smallest_relaxation(stated, engine_of, monitor, 1.0 / limit, free)
     return replace(smallest, certain=True) if loose.proven else loose
 
 
@@ -187,8 +189,8 @@ def _tolerance(program: Program, prices: Floats, survey: Survey) -> float:
     """
     lower, upper, _ = program.bands()
     limit = np.abs(np.where(prices > 0.0, np.maximum(upper, survey.min_totals), np.minimum(lower, survey.max_totals)))
-    mixed = (survey.min_totals < 0.0) & (survey.max_totals > 0.0)
-    size = np.maximum(limit, np.where(mixed, np.maximum(-survey.min_totals, survey.max_totals), 0.0))
+    both = (survey.min_totals < 0.0) & (survey.max_totals > 0.0)
+    size = np.maximum(limit, np.where(both, np.maximum(-survey.min_totals, survey.max_totals), 0.0))
     priced = prices != 0.0
     return FEASIBLE * float(np.abs(prices[priced]) @ size[priced])
 
@@ -317,7 +319,9 @@ def _run(
         run(engine, own, start)
     except Stop as stop:
         return stop.status
-    if not own.proven and again is not None:
+    if not own.reached:
+        finer_bound(engine, own)
+    if not own.reached and again is not None:
         again(engine, own)
     return None
 
