@@ -29,7 +29,7 @@ class _NotNumbers(Exception):
 
 
 def read_csv(parts: Sequence[TableFile]) -> dict[str, Column]:
-    """Read a table with a header; several files with the same header are one table, with columns that folders name.
+    """Read a table with a header; several files are one table by the names of columns, with those that folders name.
 
     Only an empty cell is missing: NA, null, None and blanks are texts. A column has whole numbers if all its cells are
     whole numbers of up to 64 bits, numbers if all are numbers (also inf and nan), booleans if all are true or false,
@@ -39,11 +39,7 @@ def read_csv(parts: Sequence[TableFile]) -> dict[str, Column]:
     Raises `InputError` for anything that is not such a table, with the file and the line.
     """
     csv.field_size_limit(_LONGEST)
-    names = _header(parts[0].path)
-    for part in parts[1:]:
-        if (other := _header(part.path)) != names:
-            raise InputError(f"{part.path}: its header is {', '.join(other)}; expected {', '.join(names)}, as before.")
-    names += [name for name in parts[0].values if name not in names]
+    names = _names(parts)
     texts: set[int] = set()
     unnamed = names.count("") > 1  # one may be the ids; of several, nobody can name one
     while True:
@@ -134,18 +130,39 @@ def _header(path: Place) -> list[str]:
     raise InputError(f"{path} is empty; expected a line of column names.")
 
 
+def _names(parts: Sequence[TableFile]) -> list[str]:
+    """The columns of all files, in the order of their first header."""
+    headers = [_header(part.path) for part in parts]
+    names = list(headers[0])
+    for part, header in zip(parts, headers, strict=True):
+        if header != headers[0]:
+            for one, place in ((headers[0], parts[0].path), (header, part.path)):
+                if again := next((name for name in one if name and one.count(name) > 1), None):
+                    raise InputError(
+                        f"{place}: its header has {again!r} twice, so its columns cannot be found by name, and the "
+                        f"headers of {parts[0].path} and {part.path} differ."
+                    )
+            names += [name for name in header if name not in names]
+    return names + [name for name in parts[0].values if name not in names]
+
+
 def _chunks(parts: Sequence[TableFile], names: Sequence[str]) -> Iterator[list[list[str]]]:
     for part in parts:
-        path, rows, begin = part.path, islice(_rows(part.path), 1, None), 0
-        of_folders = [value or "" for name, value in part.values.items() if name in names[len(_header(path)) :]]
-        width = len(names) - len(of_folders)
+        path, rows, begin, header = part.path, islice(_rows(part.path), 1, None), 0, _header(part.path)
+        width = len(header)
+        same = header == list(names[:width])  # then names that a header repeats are different columns
+        at = list(range(width)) if same else [header.index(name) if name in header else -1 for name in names]
+        rest = [part.values.get(name) or "" if name not in header else "" for name in names]
         while chunk := list(islice(rows, _CHUNK)):
             for k, row in enumerate(chunk):
                 if len(row) != width:
                     raise InputError(
                         f"{path}, row {begin + k:,} has {len(row)} cells; expected {width}, as the header has."
                     )
-                row += of_folders
+                if same:
+                    row += rest[width:]
+                else:
+                    chunk[k] = [rest[j] if i < 0 else row[i] for j, i in enumerate(at)]
             yield chunk
             begin += len(chunk)
 
