@@ -118,6 +118,9 @@ WORDS = {
     "item twice": "item 1 appears twice", "pinned 2": "pinned: 2; expected distinct positions",
     "both": "position 1 is pinned and excluded",
     "null items": "items: null; expected", "null columns": "columns: null; expected", "null ids": "ids: null; expected",
+    "null options": "options: null; expected", "null options of a ranking": "options: null; expected",
+    "null options of a reason": "options: null; expected", "null items of a reason": "items: null; expected",
+    "null columns of a reason": "columns: null; expected", "null numbers": "'relevance' is null; expected 2 numbers",
     "null user": "another policy", "null pinned": "pinned: null; expected",
     "null exclude": "exclude: null; expected", "null column": "is missing; there are [null]",
 }  # fmt: skip

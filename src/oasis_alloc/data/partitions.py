@@ -13,6 +13,7 @@ from oasis_alloc.common.remote_path import Place, RemotePath
 from oasis_alloc.errors import InputError
 
 PARQUET = (".parquet", ".parq", ".pq")
+_DIGITS = 1_000  # of a whole number that Python reads
 _NONE = "__HIVE_DEFAULT_PARTITION__"  # the folder name for rows without a value
 _VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 
@@ -87,15 +88,24 @@ def natural(name: str) -> tuple[tuple[Any, ...], str]:
 
 
 def typed(texts: Sequence[str | None]) -> list[Any]:
-    """The values of a column given as texts: all whole numbers, all numbers, or texts; None stays.
+    """The values of a column given as texts: all whole numbers of 64 bits, all other numbers, or texts; None stays.
+
+    Whole numbers beyond 64 bits are texts, as in CSV files: they are ids, which floats would not tell apart.
 
     >>> typed(["1", "02", None]), typed(["1", "2.5"]), typed(["1", "x"])
     ([1, 2, None], [1.0, 2.5], ['1', 'x'])
+    >>> typed(["18446744073709551615", "1"]), typed(["18446744073709551616", "1"])
+    ([18446744073709551615, 1], ['18446744073709551616', '1'])
     """
     there = [text for text in texts if text is not None]
-    for kind, shape in ((int, r"[+-]?[0-9]{1,18}"), (float, r"[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]{1,3})?")):
-        if there and all(re.fullmatch(shape, text) for text in there):
-            return [None if text is None else kind(text) for text in texts]
+    if there and all(re.fullmatch(r"[+-]?[0-9]+", text) for text in there):
+        if max(map(len, there)) <= _DIGITS:
+            whole = [int(text) for text in there]
+            if min(whole) >= -(1 << 63) and max(whole) < (1 << 64 if min(whole) >= 0 else 1 << 63):
+                return [None if text is None else int(text) for text in texts]
+        return list(texts)
+    if there and all(re.fullmatch(r"[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]{1,3})?", text) for text in there):
+        return [None if text is None else float(text) for text in texts]
     return list(texts)
 
 

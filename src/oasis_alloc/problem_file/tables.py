@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from oasis_alloc.common.files import kind_of_file, plainly, reason_of
 from oasis_alloc.common.nearest import did_you_mean
@@ -16,6 +19,7 @@ from oasis_alloc.problem_file.csv_tables import as_frame, read_csv
 
 _LIBRARIES = ("pyarrow", "polars", "pandas")
 _CSV = (".csv",)
+_NUMBER, _TEXT, _OTHER, _MISSING = "number", "text", "other", "missing"
 _WANTED = "expected a file whose name ends in .parquet or .csv, or a folder of such files."
 
 
@@ -88,7 +92,17 @@ def _of_folder(path: Path) -> tuple[list[TableFile], tuple[str, ...]]:
 
 def _of_folders(parts: Sequence[TableFile]) -> dict[str, list[Any]]:
     """The columns that the names of folders make: a value for every file."""
-    return {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
+    columns = {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
+    return {name: _in_64_bits(values) for name, values in columns.items()}
+
+
+def _in_64_bits(values: list[Any]) -> list[Any]:
+    """Whole numbers as scalars of one type of 64 bits, because a library takes the type of each by its size."""
+    there = [value for value in values if value is not None]
+    if not there or not isinstance(there[0], int):
+        return values
+    kind = np.uint64 if max(there) >= 1 << 63 else np.int64
+    return [None if value is None else kind(value) for value in values]
 
 
 def _parquet(library: str, parts: Sequence[TableFile]) -> Any:
@@ -119,7 +133,7 @@ def _pyarrow_constants(table: Any, values: dict[str, Any]) -> Any:
     pa = require("pyarrow", "cli")
     for name, value in values.items():
         if name not in table.column_names:
-            column = pa.nulls(len(table)) if value is None else pa.repeat(value, len(table))
+            column = pa.nulls(len(table)) if value is None else pa.repeat(pa.scalar(value), len(table))
             table = table.append_column(name, column)
     return table
 
@@ -132,34 +146,105 @@ def _polars_constants(frame: Any, values: dict[str, Any]) -> Any:
 def _pyarrow_joined(tables: list[Any]) -> Any:
     """One table of all rows. Texts may be dictionaries or views in some files and plain in others."""
     pa = require("pyarrow", "cli")
-    types: dict[str, set[Any]] = {}
-    for field in (field for table in tables for field in table.schema):
-        types.setdefault(field.name, set()).add(field.type)
+    tables = [_pyarrow_plain(table) for table in tables]
+    for name, types in _types((field.name, field.type) for table in tables for field in table.schema).items():
+        kind = _kind_of_all({_pyarrow_kind(pa, one) for one in types})
+        if kind == _TEXT and any(not pa.types.is_large_string(one) for one in types):
+            cast = [pa.large_string()]
+        elif kind == _NUMBER and pa.uint64() in types and any(map(pa.types.is_signed_integer, types)):
+            cast = [pa.int64(), pa.decimal128(20, 0)]  # the second if a number is 2**63 or more
+        elif not kind or (kind == _OTHER and not _pyarrow_unites(pa, types)):
+            cast = []
+        else:
+            continue
+        tables = _pyarrow_cast(tables, name, cast)
+    return pa.concat_tables(tables, promote_options="permissive")
 
-    def plain(table: Any) -> Any:
-        for at, field in enumerate(table.schema):
-            if len(types[field.name]) > 1:
-                kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-                kind = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(kind, kind)
-                if kind != field.type:
-                    table = table.set_column(at, field.name, table.column(at).cast(kind))
-        return table
 
-    return pa.concat_tables([plain(table) for table in tables], promote_options="permissive")
+def _pyarrow_plain(table: Any) -> Any:
+    """The table with plain columns in place of dictionaries and views."""
+    pa = require("pyarrow", "cli")
+    views = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    for at, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if views.get(kind, kind) != field.type:
+            table = table.set_column(at, field.name, table.column(at).cast(views.get(kind, kind)))
+    return table
+
+
+def _pyarrow_cast(tables: list[Any], name: str, types: Sequence[Any]) -> list[Any]:
+    """The tables with a column in the first of these types that takes it in all of them, without it if none does."""
+    for kind in types:
+        with suppress(ValueError, NotImplementedError):  # what errors of Arrow are
+            return [
+                table.set_column(at, name, table.column(at).cast(kind))
+                if (at := table.schema.get_field_index(name)) >= 0
+                else table
+                for table in tables
+            ]
+    return [table.drop_columns([name]) if name in table.column_names else table for table in tables]
+
+
+def _pyarrow_unites(pa: Any, types: set[Any]) -> bool:
+    try:
+        pa.unify_schemas([pa.schema([("column", one)]) for one in types], promote_options="permissive")
+    except (ValueError, TypeError, NotImplementedError):  # what errors of Arrow are
+        return False
+    return True
+
+
+def _pyarrow_kind(pa: Any, one: Any) -> str:
+    is_ = pa.types
+    if is_.is_integer(one) or is_.is_floating(one) or is_.is_decimal(one):
+        return _NUMBER
+    if is_.is_string(one) or is_.is_large_string(one):
+        return _TEXT
+    return _MISSING if is_.is_null(one) else str(one) if is_.is_boolean(one) or is_.is_temporal(one) else _OTHER
 
 
 def _polars_joined(frames: list[Any]) -> Any:
     """The same; categories of different files are different types."""
     pl = require("polars", "cli")
+    for name, types in _types(column for frame in frames for column in frame.schema.items()).items():
+        kind = _kind_of_all({_polars_kind(pl, one) for one in types})
+        if kind == _TEXT:
+            frames = [frame.with_columns(pl.col(name).cast(pl.String)) if name in frame else frame for frame in frames]
+        elif not kind or (kind == _OTHER and not _polars_unites(pl, types)):
+            frames = [frame.drop(name, strict=False) for frame in frames]
+    return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _polars_unites(pl: Any, types: set[Any]) -> bool:
+    try:
+        pl.concat([pl.DataFrame(schema={"column": one}) for one in types], how="vertical_relaxed")
+    except pl.exceptions.PolarsError:
+        return False
+    return True
+
+
+def _polars_kind(pl: Any, one: Any) -> str:
+    if one.is_numeric():
+        return _NUMBER
+    if one in (pl.String, pl.Categorical, pl.Enum):
+        return _TEXT
+    return _MISSING if one == pl.Null else str(one) if one == pl.Boolean or one.is_temporal() else _OTHER
+
+
+def _types(columns: Iterable[tuple[str, Any]]) -> dict[str, set[Any]]:
+    """The types that the files of a table give each column."""
     types: dict[str, set[Any]] = {}
-    for name, kind in (column for frame in frames for column in frame.schema.items()):
+    for name, kind in columns:
         types.setdefault(name, set()).add(kind)
-    mixed = {name: kinds for name, kinds in types.items() if len(kinds) > 1}
-    coded = [name for name, kinds in mixed.items() if any(kind in (pl.Categorical, pl.Enum) for kind in kinds)]
-    texts = [
-        frame.with_columns(pl.col(name).cast(pl.String) for name in coded if name in frame.columns) for frame in frames
-    ]
-    return pl.concat(texts, how="diagonal_relaxed")
+    return types
+
+
+def _kind_of_all(kinds: set[str]) -> str:
+    """The kind of a column whose files have these: by the rule of CSV files, of several kinds all values are texts.
+
+    It is "" if lists, structures or bytes are next to another kind: they have no text, and the column is left out.
+    """
+    there = kinds - {_MISSING}
+    return next(iter(there), _MISSING) if len(there) < 2 else "" if _OTHER in there else _TEXT
 
 
 _PARQUET = {"pyarrow": _pyarrow_parquet, "polars": _polars_parquet}

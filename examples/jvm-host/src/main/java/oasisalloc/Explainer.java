@@ -26,7 +26,8 @@ public final class Explainer {
     /** One reason per candidate; InputException if the request is wrong. */
     public Explanation explain(User user, int[] items, Map<String, double[]> given, SlateOptions options) {
         Requests requests = policy.requests();
-        Requests.column(given, data.organic(), items == null ? 0 : items.length);
+        Requests.checkGiven(items, given);
+        Requests.column(given, data.organic(), items.length);
         Workspace w = requests.scored(user, items, given, true);
         Map<String, double[]> columns = new HashMap<>(given);
         for (Calibration each : data.calibration())

@@ -119,8 +119,7 @@ final class Requests {
     /** A workspace with the checked request and its scores. After an exception it is not used again. */
     Workspace scored(User user, int[] items, Map<String, double[]> given, boolean forSlate) {
         policy.checkOwner(user);
-        if (items == null) throw new InputException("items: null; expected item numbers");
-        if (given == null) throw new InputException("columns: null; expected numbers by name");
+        checkGiven(items, given);
         int n = items.length, end = data.nItems();
         for (int i = 0; i < n; i++)
             if (items[i] < -1 || items[i] >= end)
@@ -141,6 +140,11 @@ final class Requests {
         return w;
     }
 
+    static void checkGiven(int[] items, Map<String, double[]> given) {
+        if (items == null) throw new InputException("items: null; expected item numbers");
+        if (given == null) throw new InputException("columns: null; expected numbers by name");
+    }
+
     private static void checkDistinct(Workspace w, int[] items) {
         int again = w.repeated(items.length, items);
         if (again < 0) return;
@@ -152,6 +156,8 @@ final class Requests {
 
     static double[] column(Map<String, double[]> given, String name, int n) {
         double[] column = given.get(name);
+        if (column == null && given.containsKey(name))
+            throw new InputException("columns: '" + name + "' is null; expected " + n + " numbers");
         if (column == null)
             throw new InputException("columns: '" + name + "' is missing; there are "
                     + given.keySet().stream().map(String::valueOf).sorted().toList()
@@ -168,6 +174,8 @@ final class Requests {
     /** Writes the slate of a workspace with scores; returns its length. */
     int slate(Workspace w, User user, int[] items, SlateOptions options) {
         int n = items.length;
+        if (options == null)
+            throw new InputException("options: null; expected SlateOptions, such as SlateOptions.DEFAULT");
         Integer k = options.k();
         if (k != null && k < 0) throw new InputException("k " + k + "; expected a number of slots >= 0, or null");
         int slots = Math.min(k == null ? user.size : k, n);

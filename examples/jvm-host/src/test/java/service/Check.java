@@ -144,6 +144,12 @@ public class Check {
                 new SlateOptions(1, null, none, false)));
         say("null exclude", () -> policy.select(nobody, items, columns,
                 new SlateOptions(1, none, null, false)));
+        say("null options", () -> policy.select(nobody, items, columns, null));
+        say("null options of a ranking", () -> policy.rank(nobody, items, columns, null));
+        say("null options of a reason", () -> policy.explain(nobody, items, columns, null));
+        say("null items of a reason", () -> policy.explain(nobody, null, columns, SlateOptions.DEFAULT));
+        say("null columns of a reason", () -> policy.explain(nobody, items, null, SlateOptions.DEFAULT));
+        say("null numbers", () -> policy.score(nobody, items, Collections.singletonMap("relevance", null)));
         say("null ids", () -> policy.encode((List<?>) null));
         say("null column", () -> policy.score(nobody, items, Collections.singletonMap(null, null)));
         for (int a = 2; a < args.length; a++) load(Path.of(args[a]));
