@@ -144,6 +144,7 @@ def long_lists(rule: str) -> oa.Problem:
 PROBLEMS: dict[str, tuple[Callable[[], oa.Problem], float]] = {
     "caps, 1e4 pairs": (lambda: caps_alone(market(200, 50, 60)), 1e-6),
     "caps, 1e6 pairs": (lambda: caps_alone(market(10_000, 100, 1000)), 1e-6),
+    "many caps to 1e-3, 1e6 pairs": (lambda: caps_alone(market(10_000, 100, 1000)), 1e-3),
     "floors and shares, 1e5 pairs": (lambda: floors_and_shares(market(2_000, 50, 200)), 1e-4),
     "log over artists, 1e5 pairs": (lambda: fair(market(2_000, 50, 200)), 1e-4),
     "worst off of artists, 1e5 pairs": (lambda: worst_off(market(2_000, 50, 200)), 1e-4),

@@ -13,6 +13,9 @@ from oasis_alloc.engines.base import StaleVisit
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
+from oasis_alloc.solvers.monitor import Monitor
+from oasis_alloc.solvers.nearby import Nearby
+from oasis_alloc.solvers.newton import SmoothedDual, minimize
 from oasis_alloc.solvers.settings import DUAL
 
 SLATES = {
@@ -75,6 +78,28 @@ def test_a_visit_is_that_of_all_users(name: str) -> None:
         with pytest.raises(StaleVisit):
             first.slates()
         core.close()
+
+
+def test_steps_on_fewer_pairs_end_where_other_pairs_would_matter() -> None:
+    """A price far above the one that meets its cap comes down as far as the pairs that are visited say."""
+    program = lower(problem(SLATES["sizes"]))
+    with DUAL.using(core_pairs=0), Threads(program, 1) as engine:
+        dual = SmoothedDual(engine, lambda point, stride: None, DUAL.now)
+        best = minimize(dual, dual.at(program.variables(np.zeros(program.n_rows)), 0.02), 1, 1e-6, 50)
+        start = best.z.copy()
+        far = int(np.argmax(start))
+        start[far] += 1.5
+        near = Nearby(dual, Monitor(1e-4))
+        entered = near.enter(dual.at(start, 0.02))
+        assert near.is_part
+        least = near.dual.lower[far]
+        assert best.z[far] < least < start[far]
+        end = minimize(near.dual, entered, 1, 1e-6, 100)
+        assert (end.z >= near.dual.lower).all()
+        assert (end.z <= near.dual.upper).all()
+        assert end.z[far] == least
+        assert near.dual.residual(end) < 1e-3, "the other prices arrive"
+        assert not dual.at_bound(near.leave(end))[far], "with all pairs it goes on"
 
 
 def test_steps_on_fewer_pairs_save_passes_and_have_the_same_bits_in_files(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.kernels.solve.transfer import Entries, refill, transfer
+from oasis_alloc.kernels.solve.transfer import Entries, fill, fill_best, refill, transfer
 from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import repair as recovery
@@ -116,6 +116,29 @@ def test_the_kernel_beside_plain_python(seed: int, with_column: bool) -> None:
     assert x.max() <= 1.0
     assert (np.maximum(totals - upper, 0.0) <= before + 1e-9).all(), "no cap is missed by more than it was"
     assert before.sum() > np.maximum(totals - upper, 0.0).sum()
+
+
+@pytest.mark.parametrize("levels", [4, 1000])
+def test_free_slots_go_to_the_highest_scores_as_in_their_order(levels: int) -> None:
+    """Scores that tie go by position; pairs without a positive score, and full ones, get nothing."""
+    rng = np.random.default_rng(levels)
+    first, cell, extra, use, upper, totals, x = random_case(5, True)
+    first = np.array([0, first[9], first[9], first[10], first[-1]])  # of many pairs, none, and few
+    score, free = rng.integers(-levels // 4, levels, x.size) / levels, np.array([3.0, 1.0, 0.5, 40.0])
+    x[rng.random(x.size) < 0.2] = 1.0
+    upper, lower = totals + rng.uniform(0.0, 3.0, totals.size), np.full(totals.size, -np.inf)
+    owner = np.repeat(np.arange(4), np.diff(first))
+    order = np.lexsort((-score, owner))
+    order = order[score[order] > 0.0]
+    starts = np.searchsorted(owner[order], np.arange(5))
+    sorted_x, sums, before = x[order], totals.copy(), x.copy()
+    expected = fill(starts, cell[order], extra[:, order], entries_of(use), lower, upper, sums, free, sorted_x)
+    added = fill_best(first, score, cell, extra, entries_of(use), lower, upper, totals, free, x)
+    assert added == pytest.approx(expected)
+    assert added > 1.0
+    assert x[order] == pytest.approx(sorted_x)
+    assert totals == pytest.approx(sums)
+    assert (x[score <= 0.0] == before[score <= 0.0]).all()
 
 
 def test_slots_stay_whole() -> None:

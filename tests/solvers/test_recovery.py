@@ -14,6 +14,7 @@ import oasis_alloc as oa
 from benchmarks.shape_markets import EXACT
 from benchmarks.shapes import SHAPES
 from oasis_alloc.engines.threads import Threads
+from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import finisher
 from oasis_alloc.solvers.evaluation import evaluate
@@ -72,6 +73,27 @@ def test_the_slates_of_the_smoothed_dual_are_the_answer(name: str) -> None:
     assert found.value <= reference.bound + 1e-6 * size
     assert found.bound >= reference.value - 1e-6 * size
     assert found.value >= reference.value - 1e-3 * size
+
+
+def test_many_caps_end_with_slates_where_the_linear_program_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked by counts: of prices that can move, of pairs, and the gap; never by a clock."""
+    made = matching(users=4_000, degree=50, campaigns=400, size=3, tightness=0.7, seed=3).problem()
+    asked, solve = [], finisher._solve
+    monkeypatch.setattr(finisher, "_solve", lambda *given: asked.append(given) or solve(*given))
+    with DUAL.using(min_capped=100):
+        slates = oa.solve(made, gap=1e-3, threads=1)
+    assert not asked
+    exact = oa.solve(made, gap=1e-3, threads=1)
+    assert asked, "few prices"
+    for found in (slates, exact):
+        assert found.status is oa.Status.SOLVED
+        assert found.violation <= 1e-6
+        assert found.bound >= max(slates.value, exact.value)
+    for other in ({"visits_per_undecided": 1.0}, {"slates_gap": 1e-2}, {"fractional_per_capped_row": 1e6}):
+        asked.clear()
+        with DUAL.using(**{"min_capped": 100, **other}):
+            oa.solve(made, gap=1e-3, threads=1)
+        assert asked, other
 
 
 @pytest.mark.usefixtures("no_linear_program")

@@ -3,12 +3,16 @@
 At the end of a solve, steps move prices by a few smoothings, and most pairs are decided. One decision over all pairs
 says which are not, with margins as wide as the steps; from there on a visit costs the share of the pairs that are
 left. What such visits find is proven by a visit to all users afterwards.
+
+A price further than its margin from where it was decides pairs that are not visited. Without them, a row of few pairs
+seems to miss its limit at any price, and steps of growing length lead nowhere. So steps end at the margins.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.core import Core
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newton import Point, SmoothedDual, newton_direction
@@ -35,11 +39,12 @@ class Nearby:
 
     def enter(self, point: Point) -> Point:
         """The point with only the pairs that may change near it; the same point where these are too many."""
-        core = None if self.is_part else self._core_at(point)
-        if core is None:
+        found = None if self.is_part else self._core_at(point)
+        if found is None:
             return point
-        self._core = core
-        self.dual = SmoothedDual(core, self._check, self.all.settings, self.all.curves_count)
+        self._core, margins = found
+        self.dual = SmoothedDual(self._core, self._check, self.all.settings, self.all.curves_count)
+        self.dual.stay_near(point.z, self.all.settings.core_reach * margins[self.all.program.row])
         self.dual.remember_like(self.all)
         return self.dual.at(point.z, point.gamma)
 
@@ -60,7 +65,8 @@ class Nearby:
         self._monitor.at(point.z, point.gamma)
         self._monitor.tick(self.all.engine.passes, point.gamma)
 
-    def _core_at(self, point: Point) -> Core | None:
+    def _core_at(self, point: Point) -> tuple[Core, Floats] | None:
+        """(the core, its margins by row), or None where it would save nothing."""
         dual, engine, program, settings = self.all, self.all.engine, self.all.program, self.all.settings
         if program.n_pairs < settings.core_pairs or engine.own_rows is not None:
             return None
@@ -75,4 +81,4 @@ class Nearby:
         self._monitor.check_limits(engine.passes)
         if not 0 < split.undecided.size <= settings.core_share * program.n_pairs:
             return None
-        return engine.core(split)
+        return engine.core(split), margins

@@ -63,6 +63,7 @@ class SmoothedDual:
         self.engine = engine
         self.settings = settings
         self.program = engine.program
+        self.lower, self.upper = self.program.lower, self.program.upper  # (n_variables,) how far steps may go
         self._check = check
         self._typical: Floats | None = None
         self._last: Point | None = None
@@ -104,6 +105,13 @@ class SmoothedDual:
         new = point.visit.diagonal / self.program.row_scale**2
         memory = self.settings.memory
         self._typical = new if self._typical is None else memory * self._typical + (1 - memory) * new
+
+    def stay_near(self, z: Floats, reach: Floats) -> None:
+        """Let no variable go further than `reach` from z; coupled prices may, because none is cut by itself."""
+        lower, upper = np.maximum(self.lower, z - reach), np.minimum(self.upper, z + reach)
+        for block, _ in self.program.supports:
+            lower[block.variables], upper[block.variables] = -np.inf, np.inf
+        self.lower, self.upper = lower, upper
 
     def remember_like(self, other: SmoothedDual) -> None:
         """Begin with the curvature that another dual of the same rows remembers."""
@@ -216,9 +224,9 @@ class SmoothedDual:
         return out
 
     def at_bound(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Variables at an end of their range which the gradient pushes outward."""
-        program, z, g = self.program, point.z, point.gradient
-        return ((z <= program.lower) & (g > 0)) | ((z >= program.upper) & (g < 0))
+        """Variables that the gradient pushes outward, at an end of their range or of where steps may go."""
+        z, g = point.z, point.gradient
+        return ((z <= self.lower) & (g > 0)) | ((z >= self.upper) & (g < 0))
 
 
 def _variables_at(program: Program, block: RowBlock, totals: Floats) -> Floats:
@@ -362,10 +370,9 @@ def newton_direction(
 
 def _search(dual: SmoothedDual, point: Point, direction: Floats, stride: int) -> tuple[Point | None, float]:
     """Backtrack along the projected path; (None, 0) if no step decreases the dual."""
-    program, settings = dual.program, dual.settings
-    length = 1.0
+    settings, length = dual.settings, 1.0
     for _ in range(settings.max_halvings):
-        z = np.clip(point.z + length * direction, program.lower, program.upper)
+        z = np.clip(point.z + length * direction, dual.lower, dual.upper)
         promised = float(point.gradient @ (z - point.z))
         if promised >= 0.0:
             return None, 0.0

@@ -38,7 +38,8 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     program, settings = dual.program, dual.settings
     if dual.engine.survey().size == 0.0:  # all pairs tie: a little smoothing chooses the most even of the best slates
         return 1.0
-    if program.rules is None and not program.curved and not program.supports and undecided < settings.large:
+    plain = program.rules is None and not program.curved and not program.supports
+    if plain and undecided < settings.large and not many_caps(dual, monitor, point):
         return np.inf
     size = float(monitor.size_of(point.visit.value))
     times = lost_by_smoothing(program, point.visit) / size / (settings.smoothing_share * float(monitor.target))
@@ -49,14 +50,31 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     pieces = sum(function.linear_size() for _, function in program.supports)
     if undecided + settings.pairs_per_piece * pieces >= settings.large:
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
-    per_row = settings.fractional_per_row
+    per_row = settings.fractional_per_capped_row if plain else settings.fractional_per_row
     if program.rules is not None or program.supports:
         per_row = settings.fractional_per_coupled_row
         if program.rules is not None:
             per_row = settings.fractional_per_ruled_row if only_caps(dual.engine) else settings.fractional_per_exact_row
-    moving = np.unique(program.row[~dual.at_bound(point)]).size
     # the final number: it is proportional to the smoothing
-    return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
+    return times if point.visit.fractional >= per_row * moving(dual, point) * max(np.sqrt(times), 1.0) else np.inf
+
+
+def moving(dual: SmoothedDual, point: Point) -> int:
+    """The rows whose price is not fixed at an end of its range."""
+    return int(np.unique(dual.program.row[~dual.at_bound(point)]).size)
+
+
+def many_caps(dual: SmoothedDual, monitor: Monitor, point: Point) -> bool:
+    """True if there are caps alone, and a linear program for their prices takes longer than passes to meet them.
+
+    It is compared by counts, so that an answer is the same on every machine. With few caps the program is small; among
+    pairs that tie its prices also serve better (docs/decisions/0023-few-coarse-caps.md).
+    """
+    settings, engine = dual.settings, dual.engine
+    if monitor.target < settings.slates_gap or not only_caps(engine):
+        return False
+    pairs = settings.undecided_per_row * moving(dual, point)
+    return pairs >= settings.min_capped and settings.visits_per_undecided * pairs >= dual.program.n_pairs
 
 
 def ends_with_slates(engine: Engine, gap: float, settings: DualSettings) -> bool:
@@ -65,7 +83,7 @@ def ends_with_slates(engine: Engine, gap: float, settings: DualSettings) -> bool
     Its linear program needs a round for every few steps of all their prices, as their chords are not valid further.
     """
     program = engine.program
-    return bool(program.curved) and program.rules is None and gap >= settings.curved_gap and only_caps(engine)
+    return bool(program.curved) and program.rules is None and gap >= settings.slates_gap and only_caps(engine)
 
 
 def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point, scale: float) -> tuple[Point, bool]:

@@ -36,31 +36,29 @@ def refilled(engine: Engine, positions: Ints, x: Floats, shown: Floats, prices: 
     program = engine.program
     if program.rules is not None:
         return positions, x
-    lost = shown - shown_by_user(program, positions, x)
+    of_user = program.users_of(positions)
+    lost = shown - np.bincount(of_user, x, program.n_users)
     users = np.flatnonzero(lost > _LOST)
     users = users[np.argsort(-lost[users], kind="stable")]
     users = np.sort(users[np.cumsum(np.diff(program.indptr)[users]) <= _MOST_PAIRS])
     if not users.size:
         return positions, x
-    from oasis_alloc.kernels.solve.transfer import fill
+    from oasis_alloc.kernels.solve.transfer import fill_best
 
     first, every = gather(program.indptr, users)
     pairs = engine.take(every)
-    owner, score = np.repeat(np.arange(users.size), np.diff(first)), priced(program, pairs, prices)
-    order = np.lexsort((-score, owner))
-    order = order[score[order] > 0.0]
-    first = np.searchsorted(owner[order], np.arange(users.size + 1))
-    own = np.isin(program.users_of(positions), users)
+    chosen = np.zeros(program.n_users, np.bool_)
+    chosen[users] = True
+    own = chosen[of_user]
     inside = np.zeros(every.size)
     inside[np.searchsorted(every, positions[own])] = x[own]
     _, totals = engine.add_up(positions, x)
-    extra = np.stack([pairs.extra(k)[order] for k in range(len(program.base) - 1)] or [np.empty(0)])
+    extra = np.stack([pairs.extra(k) for k in range(len(program.base) - 1)] or [np.empty(0)])
     lower, upper, penalty = program.bands()
     soft = np.isfinite(penalty)
     lower[soft], upper[soft] = -np.inf, np.inf
-    mine = inside[order]
-    fill(first, pairs.cells[order], extra, entries_of(program), lower, upper, totals, lost[users], mine)
-    inside[order] = mine
+    score = priced(program, pairs, prices)
+    fill_best(first, score, pairs.cells, extra, entries_of(program), lower, upper, totals, lost[users], inside)
     found = inside > _NOTHING
     out = np.concatenate([positions[~own], every[found]])
     by_pair = np.argsort(out, kind="stable")

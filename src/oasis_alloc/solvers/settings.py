@@ -47,6 +47,7 @@ class DualSettings:
     # visits to only the pairs that may still change (nearby.py)
     core_margin: float = 3.0  # smoothings that margins have at least
     core_steps: float = 3.0  # Newton steps that they have
+    core_reach: float = 2.0  # margins that prices may move: most pairs between there and one margin stay decided
     core_share: float = 0.35  # share of the pairs up to which that saves passes
     core_soon: float = 30.0  # times the loss that smoothing may have, from which its end is near
     core_most_steps: float = 8.0  # factor of the steps of a recovery, whose visits cost less than a pass
@@ -129,7 +130,10 @@ class DualSettings:
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
     fractional_per_exact_row: float = 6.0  # the same where floors or guards have to be met, which takes more steps
     fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
-    curved_gap: float = 2e-5  # requested gap from which curved functions end with slates where there are only caps
+    fractional_per_capped_row: float = 3.0  # the same with caps alone, whose excess is moved to other pairs
+    min_capped: int = 5_000  # undecided pairs of caps alone up to which a linear program takes no time
+    visits_per_undecided: float = 1_000.0  # of pairs, that take as long as an undecided pair in a linear program
+    slates_gap: float = 2e-5  # requested gap from which many caps and curved functions end with slates
     lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
     pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left

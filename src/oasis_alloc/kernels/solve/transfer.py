@@ -148,6 +148,63 @@ def fill(
     return added
 
 
+@jit(allocates=False)
+def _sink(at: int, size: int, heap: Ints, score: Floats) -> None:
+    """Move entry `at` of heap[:size] down until no entry below it comes first: a higher score, or an earlier pair."""
+    moved = heap[at]
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        for other in range(child + 1, min(child + 2, size)):
+            if _before(heap[other], heap[child], score):
+                child = other
+        if not _before(heap[child], moved, score):
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = moved
+
+
+@jit(inline=True, allocates=False)
+def _before(i: int, j: int, score: Floats) -> bool:
+    return bool(score[i] > score[j] or (score[i] == score[j] and i < j))
+
+
+@jit
+def fill_best(
+    first: Ints, score: Floats, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats,
+    totals: Floats, free: Floats, x: Floats,
+) -> float:  # fmt: skip
+    """As `fill`, but the highest scores come first, and none that is not positive.
+
+    Most users need one or two pairs of their many, so scores are put into a heap and not sorted.
+    """
+    added = 0.0
+    none = min(-1, -first.size)
+    longest = 0
+    for u in range(first.size - 1):
+        longest = max(longest, first[u + 1] - first[u])
+    heap = np.empty(longest, np.int64)
+    for u in range(first.size - 1):
+        left = free[u]
+        size = 0
+        for i in range(first[u], first[u + 1]):
+            if score[i] > 0.0 and x[i] < 1.0:
+                heap[size] = i
+                size += 1
+        for at in range(size // 2 - 1, -1, -1):
+            _sink(at, size, heap, score)
+        while size > 0 and left > _WHOLE:
+            i = heap[0]
+            size -= 1
+            heap[0] = heap[size]
+            _sink(0, size, heap, score)
+            step = _room(none, i, min(left, 1.0 - x[i]), cell, extra, entries, lower, upper, totals)
+            left -= step
+            added += step
+            _add(i, step, cell, extra, entries, totals, x)
+    return added
+
+
 @jit
 def refill(
     first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats, x: Floats
