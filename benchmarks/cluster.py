@@ -225,7 +225,8 @@ def main() -> None:
     if given.pairwise:
         return
     print(report(rows))
-    if cluster_model.fewest(rows):
+    few = cluster_model.fewest(rows)
+    if few and few[-1]["pass_cpu"] >= cluster_model.SHORTEST:
         print("predicted, not measured:")
         print(table(*cluster_model.predicted(rows)))
     if given.json:

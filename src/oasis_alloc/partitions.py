@@ -296,16 +296,16 @@ def _users(directory: Place, manifest: Manifest, excluded: Collection[int] = ())
     tables: list[Any] = []
     for k, part in enumerate(manifest.partitions):
         if k in excluded:
-            tables.append(pa.table({"pairs": np.zeros(part.n_users, np.uint32)}))
+            tables.append(pa.table({manifest.counts: np.zeros(part.n_users, np.uint32)}))
             continue
         part.users.check(directory)
         with opened_for_parquet(directory / part.users.name) as source:
-            tables.append(pq.read_table(source, columns=["pairs", *manifest.user_keys]))
+            tables.append(pq.read_table(source, columns=[manifest.counts, *manifest.user_keys]))
         if tables[-1].num_rows != part.n_users:
             raise InputError(f"{directory / part.users.name} has {tables[-1].num_rows:,} users, not {part.n_users:,}.")
     table = pa.concat_tables(tables, promote_options="default")  # columns that are not there are null
     keys = {name: Given(_labels(table.column(name))) for name in manifest.user_keys}
-    return table.column("pairs").to_numpy(), keys
+    return table.column(manifest.counts).to_numpy(), keys
 
 
 def _labels(column: Any) -> Any:

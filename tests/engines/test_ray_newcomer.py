@@ -45,6 +45,28 @@ def test_sources_with_different_schemas_are_named(tmp_path: Path) -> None:
     frame.iloc[100:].astype({"promotion": "float64"}).to_parquet(tmp_path / "pairs" / "b.parquet")
     with pytest.raises(oa.InputError, match=r"b\.parquet: column 'promotion' is double, and float in a\.parquet"):
         oa.partition(tmp_path / "pairs", tmp_path / "out", user_keys=["market"])
+    for name in ("b", "0"):  # whichever file comes first has fewer columns or more
+        (tmp_path / "pairs" / "b.parquet").unlink(missing_ok=True)
+        frame.iloc[100:].assign(quality=1.0).to_parquet(tmp_path / "pairs" / f"{name}.parquet")
+        with pytest.raises(oa.InputError, match="quality"):
+            oa.partition(tmp_path / "pairs", tmp_path / "out", user_keys=["market"])
+    taken = oa.partition(tmp_path / "pairs", tmp_path / "out", columns=["relevance", "promotion"], user_keys=["market"])
+    assert taken.n_pairs == len(frame)
+
+
+@pytest.mark.parametrize(
+    "names", [{"market": "pairs"}, {"user": "pairs"}, {"user": "pairs", "market": "pairs_"}, {"item": "x"}]
+)
+def test_columns_may_have_names_that_files_of_partitions_have(tmp_path: Path, names: dict[str, str]) -> None:
+    user, item, market = (names.get(name, name) for name in ("user", "item", "market"))
+    pairs_frame().rename(columns=names).to_parquet(tmp_path / "pairs.parquet")
+    stored = oa.partition(
+        tmp_path / "pairs.parquet", tmp_path / "out", user=user, item=item, user_keys=[market], rows_per_partition=4_000
+    )
+    items = candidates_of.items.rename(columns=names)
+    found = stored.candidates(items=items)
+    assert found.users[market].labels.tolist() == ["DE", "SE", "US"]
+    assert found.indptr.tolist() == candidates_of().indptr.tolist()
 
 
 @pytest.mark.ray  # it imports Ray, which takes as long as the rest

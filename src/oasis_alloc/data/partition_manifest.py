@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.remote_path import Place, RemotePath, write_at
 from oasis_alloc.errors import InputError
@@ -91,6 +93,15 @@ class Column:
     max: float
 
 
+def counts_name(user: str, user_keys: Iterable[str]) -> str:
+    """What the column of numbers of pairs is called: not like the ids or the keys of users.
+
+    >>> counts_name("user", ["market"]), counts_name("user", ["pairs"])
+    ('pairs', 'pairs_')
+    """
+    return answer_names(["pairs"], [user, *user_keys])["pairs"]
+
+
 @dataclass(frozen=True)
 class Manifest:
     """All facts about a partitioned dataset but its pairs and its users."""
@@ -106,6 +117,11 @@ class Manifest:
     items: StoredFile
     partitions: list[Partition]
     source: dict[str, Any] = field(default_factory=dict)  # what was read, and how: the same again changes nothing
+
+    @property
+    def counts(self) -> str:
+        """The column of the users' files that has their numbers of pairs."""
+        return counts_name(self.user, self.user_keys)
 
     def write(self, directory: Place) -> None:
         """Write the manifest, as the last file: without it there is no dataset."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.remote_path import Place, RemotePath, opened_for_parquet, replacing_at, write_at
-from oasis_alloc.data.partition_manifest import ITEMS, NAME, USERS, Column, Manifest, Partition, StoredFile
+from oasis_alloc.data.partition_manifest import ITEMS, NAME, USERS, Column, Manifest, Partition, StoredFile, counts_name
 from oasis_alloc.data.partition_source import Source, as_ids, survey
 from oasis_alloc.data.partitions import PARQUET
 from oasis_alloc.data.validation import item_dtype
@@ -207,7 +207,9 @@ def _partition(
     starts = np.flatnonzero(~same)
     counts = np.diff(np.append(starts, len(user)))
     ids = pa.array(starts)
-    facts = {source.user: user.take(ids), "pairs": pa.array(counts.astype(np.uint32))}
+    facts = {
+        source.user: user.take(ids), counts_name(source.user, source.user_keys): pa.array(counts.astype(np.uint32))
+    }  # fmt: skip
     for key in source.user_keys:
         column = table.column(key).chunk(0)
         differ = np.flatnonzero(
