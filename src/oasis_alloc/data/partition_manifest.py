@@ -10,7 +10,7 @@ from typing import Any
 
 from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.files import reason_of
-from oasis_alloc.common.remote_path import Place, RemotePath, write_at
+from oasis_alloc.common.remote_path import Place, RemotePath, opened_for_parquet, write_at
 from oasis_alloc.errors import InputError
 
 NAME = "_partitions.json"
@@ -60,6 +60,22 @@ class StoredFile:
                 f"partition file {path} is corrupt: it is not the file that the manifest describes ({self.size:,} "
                 "bytes). Delete it and run `oasis-alloc partition` (or oa.partition) again with the same arguments."
             )
+
+    def table(self, directory: Place, columns: list[str] | None = None) -> Any:
+        """The rows of a Parquet file; its size and the checksums of its pages are compared on the way."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.check(directory)
+        path = directory / self.name
+        try:
+            with opened_for_parquet(path) as source:
+                return pq.read_table(source, columns=columns, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"partition file {path} is corrupt: it cannot be read ({error}). Delete it and run `oasis-alloc "
+                "partition` (or oa.partition) again with the same arguments."
+            ) from error
 
 
 def _size(path: Place) -> int:

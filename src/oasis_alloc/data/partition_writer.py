@@ -121,10 +121,7 @@ def _again(source: Source, directory: Place, old: Manifest, lost: list[int], spi
 
 def read_items(directory: Place, manifest: Manifest) -> NDArray[Any]:
     """The ids of the items, in the order of their numbers."""
-    import pyarrow.parquet as pq
-
-    with opened_for_parquet(directory / ITEMS) as file:
-        return as_ids(pq.read_table(file).column(manifest.item).combine_chunks())
+    return as_ids(manifest.items.table(directory).column(manifest.item).combine_chunks())
 
 
 def _clear(directory: Place, old: Manifest | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.common.remote_path import Place, opened_for_parquet, replacing_at, write_at
+from oasis_alloc.common.remote_path import Place, replacing_at, write_at
 from oasis_alloc.common.types import Ints
 from oasis_alloc.data.partition_manifest import Manifest, Partition, StoredFile
 from oasis_alloc.data.row_groups import Dataset
@@ -44,13 +44,7 @@ class UserIds:
     """The ids of the users of a partition, which are in its own file."""
 
     def __init__(self, dataset: Dataset, about: Partition) -> None:
-        import pyarrow.parquet as pq
-
-        folder = dataset.files[0].path.parent
-        about.users.check(folder)
-        with opened_for_parquet(folder / about.users.name) as source:
-            table = pq.read_table(source, columns=[dataset.user])
-        self._ids = table.column(dataset.user)
+        self._ids = about.users.table(dataset.files[0].path.parent, [dataset.user]).column(dataset.user)
         self._first = about.first_user
 
     def of(self, users: Ints) -> Any:
