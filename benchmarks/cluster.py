@@ -11,6 +11,9 @@ programs run. A round is a call of all actors that has nothing to do: it is what
 product with the curvature. The last table is not measured: it is the cost model of `cluster_model.py` with the
 numbers of the first one.
 
+"own MB / pairs'" is what actors hold beyond what they held after a small solve, without what processes share, over the
+bytes of the pairs; "start s" has that solve, and loading.
+
 `--pairwise` alternates passes of actors and of threads in one process, so that other programs disturb both. The ratio
 of their minima, and the median of their ratios, say what a pass over a cluster costs.
 """
@@ -41,11 +44,12 @@ from oasis_alloc.engines import engine_for
 from oasis_alloc.engines.chunks import Chunked
 from oasis_alloc.engines.ray.cluster import Cluster
 from oasis_alloc.engines.ray.driver import RayChunks
+from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
 
 REPEATS, ROUNDS, PAIRWISE = 7, 50, 40
-_PAIRWISE = "pairwise"
+_PAIRWISE, _FEW = "pairwise", 100_000
 ATTEMPTS = 4  # Ray gives a node 30 seconds to start, which is too short where many programs run
 
 
@@ -165,16 +169,25 @@ def measure(way: str, pairs: int, given: argparse.Namespace) -> dict[str, Any]:
         started = time.perf_counter()
         solution = oa.solve(problem, gap=given.gap, threads=int(number))
     else:
+        import ray
+
         problem = problem_of(stored, in_memory=False)
         _start_ray(int(number))
         with oa.RayEngine(actors=int(number)) as settings:
             started = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:  # a small solve, so that libraries and kernels are loaded
+                few, _ = partitions_of(_FEW, Path(folder))
+                with SIZES.using(chunk_pairs=_FEW // 64, max_small=0):  # all actors have chunks
+                    oa.solve(problem_of(few, in_memory=False), gap=given.gap, engine=settings)
+            empty = sum(ray.get(actor.place.remote())["own_bytes"] for actor in settings._idle or ())
             with settings._started() as cluster, cluster.engine(lower(problem)) as engine:
                 engine.survey()  # actors load with their first call
                 row["start"] = time.perf_counter() - started
                 processes = [place["process"] for place in cluster.places()]
                 row |= passes_of(engine, lambda: processor_of(processes))
                 used = sum(place["peak_bytes"] for place in cluster.places()) / 1e6
+                loaded = sum(place["own_bytes"] for place in cluster.places())
+                row["over_data"] = (loaded - empty) / (cluster_model.BYTES * stored.n_pairs)
             counted = rounds_of()
             started = time.perf_counter()
             solution = oa.solve(problem, gap=given.gap, engine=settings)
@@ -225,7 +238,8 @@ def main() -> None:
     if given.pairwise:
         return
     print(report(rows))
-    if cluster_model.fewest(rows):
+    few = cluster_model.fewest(rows)
+    if few and few[-1]["pass_cpu"] >= cluster_model.SHORTEST:
         print("predicted, not measured:")
         print(table(*cluster_model.predicted(rows)))
     if given.json:

@@ -18,9 +18,15 @@ PLOT = "cluster.svg"
 BYTES = 6  # of a pair: an item in 2 and a number in 4
 SIZES = (1e9, 1e10, 1e11, 1e12)
 THREADS = 16  # of an actor
-_SHORTEST = 0.015  # processor seconds of a pass: 7 of them are 10 ticks of the system's clock
+SHORTEST = 0.015  # processor seconds of a pass: 7 of them are 10 ticks of the system's clock
 PAIRS = 2.5e9  # in an actor: 15 GB
 _COLORS = {"pass": "#0b5fa5", "solve": "#c0392b"}
+_COLUMNS = (  # head, format and key of the table of what was run
+    ("pass s", ".3f", "pass"), ("pass CPU ns per pair", ".1f", "ns"), ("round ms", ".1f", "round"),
+    ("solve s", ".1f", "solve"), ("passes", ".1f", "passes"), ("rounds", "d", "rounds"), ("start s", ".1f", "start"),
+    ("actors MB", ",.0f", "actors_megabytes"), ("own MB / pairs'", ".2f", "over_data"),
+    ("this process MB", ",.0f", "driver_megabytes"),
+)  # fmt: skip
 Rows = list[dict[str, Any]]
 Table = tuple[tuple[str, ...], list[list[str]]]
 
@@ -80,22 +86,15 @@ def actors_for(pairs: float) -> int:
 
 def measured(rows: Rows) -> Table:
     """The table of what was run."""
-    heads = (
-        "pairs", "way", "pass s", "pass CPU ns per pair", "round ms", "solve s", "passes", "rounds", "start s",
-        "actors MB", "this process MB",
-    )  # fmt: skip
+    columns = [(*column, key) for *column, key in _COLUMNS if key != "over_data" or any(key in row for row in rows)]
     body = []
     for row in rows:
         numbers = {**row, "round": 1e3 * row["round"]}
-        if row["pass_cpu"] >= _SHORTEST:
+        if row["pass_cpu"] >= SHORTEST:
             numbers["ns"] = 1e9 * row["pass_cpu"] / row["pairs"]
-        forms = (
-            ("pass", ".3f"), ("ns", ".1f"), ("round", ".1f"), ("solve", ".1f"), ("passes", ".1f"), ("rounds", "d"),
-            ("start", ".1f"), ("actors_megabytes", ",.0f"), ("driver_megabytes", ",.0f"),
-        )  # fmt: skip
-        cells = [format(numbers[key], form) if key in numbers else "" for key, form in forms]
+        cells = [format(numbers[key], form) if key in numbers else "" for _, form, key in columns]
         body.append([f"{row['pairs']:,}", row["way"], *cells])
-    return heads, body
+    return ("pairs", "way", *(head for head, *_ in columns)), body
 
 
 def predicted(rows: Rows) -> Table:
@@ -107,7 +106,7 @@ def predicted(rows: Rows) -> Table:
         numbers = [f"{known.pass_(pairs, threads):.2f}", f"{known.solve(pairs, threads):.0f}"]
         size = f"{pairs:.0e}".replace("e+0", "e").replace("e+", "e")
         body.append([size, str(actors), f"{BYTES * pairs / actors / 1e9:.0f}", *numbers])
-    return ("pairs", f"actors of {THREADS} threads", "GB of pairs an actor", "a pass, s", "a solve, s"), body
+    return ("pairs", f"actors of {THREADS} threads", "GB of pairs per actor", "a pass, s", "a solve, s"), body
 
 
 def draw(run: dict[str, Any] | None, file: Path) -> None:

@@ -16,7 +16,7 @@ from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import FrozenMapping
-from oasis_alloc.common.remote_path import Place, RemotePath, as_place, is_within, opened_for_parquet
+from oasis_alloc.common.remote_path import Place, RemotePath, as_place, is_within
 from oasis_alloc.common.types import AttributesLike
 from oasis_alloc.data import parquet
 from oasis_alloc.data.attributes import Given, as_ids, as_keys
@@ -291,21 +291,18 @@ def _corrupt(directory: Place, manifest: Manifest) -> dict[int, Excluded]:
 def _users(directory: Place, manifest: Manifest, excluded: Collection[int] = ()) -> tuple[Any, dict[str, Given]]:
     """(numbers of pairs of all users, their keys); the ids are not read. Users left out have no pairs and no labels."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     tables: list[Any] = []
     for k, part in enumerate(manifest.partitions):
         if k in excluded:
-            tables.append(pa.table({"pairs": np.zeros(part.n_users, np.uint32)}))
+            tables.append(pa.table({manifest.counts: np.zeros(part.n_users, np.uint32)}))
             continue
-        part.users.check(directory)
-        with opened_for_parquet(directory / part.users.name) as source:
-            tables.append(pq.read_table(source, columns=["pairs", *manifest.user_keys]))
+        tables.append(part.users.table(directory, [manifest.counts, *manifest.user_keys]))
         if tables[-1].num_rows != part.n_users:
             raise InputError(f"{directory / part.users.name} has {tables[-1].num_rows:,} users, not {part.n_users:,}.")
     table = pa.concat_tables(tables, promote_options="default")  # columns that are not there are null
     keys = {name: Given(_labels(table.column(name))) for name in manifest.user_keys}
-    return table.column("pairs").to_numpy(), keys
+    return table.column(manifest.counts).to_numpy(), keys
 
 
 def _labels(column: Any) -> Any:

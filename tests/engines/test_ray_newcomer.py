@@ -13,6 +13,7 @@ import pytest
 from clusters import candidates_of, files_of, pairs_frame, problems
 
 import oasis_alloc as oa
+from oasis_alloc.data.partition_manifest import Manifest
 from oasis_alloc.engines.ray import connection
 from oasis_alloc.errors import SolverError
 
@@ -45,6 +46,55 @@ def test_sources_with_different_schemas_are_named(tmp_path: Path) -> None:
     frame.iloc[100:].astype({"promotion": "float64"}).to_parquet(tmp_path / "pairs" / "b.parquet")
     with pytest.raises(oa.InputError, match=r"b\.parquet: column 'promotion' is double, and float in a\.parquet"):
         oa.partition(tmp_path / "pairs", tmp_path / "out", user_keys=["market"])
+    for name in ("b", "0"):  # whichever file comes first has fewer columns or more
+        (tmp_path / "pairs" / "b.parquet").unlink(missing_ok=True)
+        frame.iloc[100:].assign(quality=1.0).to_parquet(tmp_path / "pairs" / f"{name}.parquet")
+        with pytest.raises(oa.InputError, match="quality"):
+            oa.partition(tmp_path / "pairs", tmp_path / "out", user_keys=["market"])
+    taken = oa.partition(tmp_path / "pairs", tmp_path / "out", columns=["relevance", "promotion"], user_keys=["market"])
+    assert taken.n_pairs == len(frame)
+
+
+@pytest.mark.parametrize(
+    "names", [{"market": "pairs"}, {"user": "pairs"}, {"user": "pairs", "market": "pairs_"}, {"item": "x"}]
+)
+def test_columns_may_have_names_that_files_of_partitions_have(tmp_path: Path, names: dict[str, str]) -> None:
+    user, item, market = (names.get(name, name) for name in ("user", "item", "market"))
+    pairs_frame().rename(columns=names).to_parquet(tmp_path / "pairs.parquet")
+    stored = oa.partition(
+        tmp_path / "pairs.parquet", tmp_path / "out", user=user, item=item, user_keys=[market], rows_per_partition=4_000
+    )
+    items = candidates_of.items.rename(columns=names)
+    found = stored.candidates(items=items)
+    assert found.users[market].labels.tolist() == ["DE", "SE", "US"]
+    assert found.indptr.tolist() == candidates_of().indptr.tolist()
+
+
+@pytest.mark.parametrize("name", ["_items.parquet", "_users/part-00001.parquet"])
+@pytest.mark.parametrize("how", ["a flipped bit", "no file", "another size", "zeros"])
+def test_files_of_ids_that_are_damaged_are_named(tmp_path: Path, name: str, how: str) -> None:
+    """Those of the pairs are not the only files of partitions."""
+    stored = files_of(tmp_path)
+    path = stored.directory / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 16  # in a page of the first column
+    damaged = {"a flipped bit": bytes(content), "another size": b"PAR1", "zeros": bytes(len(content))}
+    path.unlink()
+    if how in damaged:
+        path.write_bytes(damaged[how])
+    manifest = Manifest.read(stored.directory)
+    assert manifest is not None
+
+    def read() -> None:
+        stored.candidates(items=candidates_of.items)
+        for part in manifest.partitions:  # ids of users are read where rows are written
+            part.users.table(stored.directory)
+
+    with pytest.raises(oa.InputError, match=rf"{name} is (corrupt|missing)"):
+        read()
+    path.unlink(missing_ok=True)
+    oa.partition(tmp_path / "pairs.parquet", stored.directory, user_keys=["market"], rows_per_partition=4_000)
+    stored.candidates(items=candidates_of.items)
 
 
 @pytest.mark.ray  # it imports Ray, which takes as long as the rest

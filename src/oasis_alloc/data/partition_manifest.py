@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.digests import add_file
 from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.files import reason_of
-from oasis_alloc.common.remote_path import Place, RemotePath, text_at, write_at
+from oasis_alloc.common.remote_path import Place, RemotePath, opened_for_parquet, text_at, write_at
 from oasis_alloc.errors import InputError
 
 NAME = "_partitions.json"
@@ -59,6 +61,22 @@ class StoredFile:
                 "bytes). Delete it and run `oasis-alloc partition` (or oa.partition) again with the same arguments."
             )
 
+    def table(self, directory: Place, columns: list[str] | None = None) -> Any:
+        """The rows of a Parquet file; its size and the checksums of its pages are compared on the way."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.check(directory)
+        path = directory / self.name
+        try:
+            with opened_for_parquet(path) as source:
+                return pq.read_table(source, columns=columns, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"partition file {path} is corrupt: it cannot be read ({error}). Delete it and run `oasis-alloc "
+                "partition` (or oa.partition) again with the same arguments."
+            ) from error
+
 
 def _size(path: Place) -> int:
     return path.about()[0] if isinstance(path, RemotePath) else path.stat().st_size
@@ -91,6 +109,15 @@ class Column:
     max: float
 
 
+def counts_name(user: str, user_keys: Iterable[str]) -> str:
+    """What the column of numbers of pairs is called: not like the ids or the keys of users.
+
+    >>> counts_name("user", ["market"]), counts_name("user", ["pairs"])
+    ('pairs', 'pairs_')
+    """
+    return answer_names(["pairs"], [user, *user_keys])["pairs"]
+
+
 @dataclass(frozen=True)
 class Manifest:
     """All facts about a partitioned dataset but its pairs and its users."""
@@ -106,6 +133,11 @@ class Manifest:
     items: StoredFile
     partitions: list[Partition]
     source: dict[str, Any] = field(default_factory=dict)  # what was read, and how: the same again changes nothing
+
+    @property
+    def counts(self) -> str:
+        """The column of the users' files that has their numbers of pairs."""
+        return counts_name(self.user, self.user_keys)
 
     def write(self, directory: Place) -> None:
         """Write the manifest, as the last file: without it there is no dataset."""

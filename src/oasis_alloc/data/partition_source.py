@@ -42,7 +42,14 @@ class Source:
         first = files[0].schema
         keys = tuple(user_keys)
         if columns is None:
-            columns = [f.name for f in first if f.name not in (user, item, *keys) and _is_number(f.type)]
+            columns = _numbers(files[0], (user, item, *keys))
+            for file in files:
+                more = [name for name in _numbers(file, (user, item, *keys)) if name not in columns]
+                if more:
+                    raise InputError(
+                        f"{file.path.name}: {more[0]!r} is a column of numbers, and not one of {files[0].path.name}; "
+                        "expected the same in all files. Name the columns to take with columns=."
+                    )
         found = cls(files, user, item, tuple(columns), keys)
         if not found.columns:
             others = ", ".join(f"{f.name} ({f.type})" for f in list(first)[:5])
@@ -128,6 +135,10 @@ def as_ids(array: Any) -> NDArray[Any]:
     if pa.types.is_integer(array.type):
         return np.asarray(array.cast(pa.int64()).to_numpy(zero_copy_only=False))
     return np.array(array.to_pylist(), dtype=object)
+
+
+def _numbers(file: File, others: Sequence[str]) -> list[str]:
+    return [field.name for field in file.schema if field.name not in others and _is_number(field.type)]
 
 
 def _path(path: object) -> Place:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.remote_path import Place, RemotePath, opened_for_parquet, replacing_at, write_at
-from oasis_alloc.data.partition_manifest import ITEMS, NAME, USERS, Column, Manifest, Partition, StoredFile
+from oasis_alloc.data.partition_manifest import ITEMS, NAME, USERS, Column, Manifest, Partition, StoredFile, counts_name
 from oasis_alloc.data.partition_source import Source, as_ids, survey
 from oasis_alloc.data.partitions import PARQUET
 from oasis_alloc.data.validation import item_dtype
@@ -121,10 +121,7 @@ def _again(source: Source, directory: Place, old: Manifest, lost: list[int], spi
 
 def read_items(directory: Place, manifest: Manifest) -> NDArray[Any]:
     """The ids of the items, in the order of their numbers."""
-    import pyarrow.parquet as pq
-
-    with opened_for_parquet(directory / ITEMS) as file:
-        return as_ids(pq.read_table(file).column(manifest.item).combine_chunks())
+    return as_ids(manifest.items.table(directory).column(manifest.item).combine_chunks())
 
 
 def _clear(directory: Place, old: Manifest | None) -> None:
@@ -207,7 +204,9 @@ def _partition(
     starts = np.flatnonzero(~same)
     counts = np.diff(np.append(starts, len(user)))
     ids = pa.array(starts)
-    facts = {source.user: user.take(ids), "pairs": pa.array(counts.astype(np.uint32))}
+    facts = {
+        source.user: user.take(ids), counts_name(source.user, source.user_keys): pa.array(counts.astype(np.uint32))
+    }  # fmt: skip
     for key in source.user_keys:
         column = table.column(key).chunk(0)
         differ = np.flatnonzero(

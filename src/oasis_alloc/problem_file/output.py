@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.remote_path import Place, replacing_at, write_at
 from oasis_alloc.errors import InputError, require
-from oasis_alloc.results.answer_columns import answer_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from oasis_alloc.common.arrays import objects
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.results.answer_columns import answer_names
 from oasis_alloc.results.naming import plain_label
 
 if TYPE_CHECKING:

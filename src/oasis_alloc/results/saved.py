@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import objects, readonly
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.remote_path import name_of
 from oasis_alloc.common.tensors import Tensors, read_named, write_tensors
@@ -20,7 +21,6 @@ from oasis_alloc.common.texts import pack, unpack
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.results.answer import Answer
-from oasis_alloc.results.answer_columns import answer_names
 from oasis_alloc.results.documents import document_of
 from oasis_alloc.statement.stated import Writer, read
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.seeds import Rng, as_seed
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.partition_manifest import Partition
@@ -15,7 +16,6 @@ from oasis_alloc.data.row_groups import Dataset
 from oasis_alloc.engines.ray.allocation import certificate
 from oasis_alloc.engines.ray.parts import Parts, UserIds, partitions_of, slice_of
 from oasis_alloc.program.slate_rules import System, systems_of
-from oasis_alloc.results.answer_columns import answer_names
 from oasis_alloc.results.draw_blocks import Drawing
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.partition_manifest import Partition
 from oasis_alloc.data.row_groups import Dataset
@@ -75,7 +76,7 @@ def allocation_parts(solution: Allocated) -> Parts:
         owner = np.searchsorted(indptr[first : first + about.n_users + 1], pairs[here], side="right") - 1 + first
         return owner, pairs[here], x[here]
 
-    column = "x" if "x" not in (dataset.user, dataset.item) else "x_"
+    column = answer_names(["x"], (dataset.user, dataset.item))["x"]
     about = {"certificate": certificate(solution), "pairs": int(pairs.size)}
     names = Names(dataset, candidates.item_ids, column)
     return Parts("write_allocation", "_allocation.json", about, _rows, names, own)

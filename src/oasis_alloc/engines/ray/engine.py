@@ -192,7 +192,8 @@ class RayEngine(ByFields):
         from oasis_alloc.engines.ray.parts import write_parts
 
         connect(self)
-        return write_parts(parts, candidates, as_place(directory).absolute())
+        held = len(self._idle or ()) * self.threads
+        return write_parts(parts, candidates, as_place(directory).absolute(), held, self.answer_timeout)
 
     def _without(self, candidates: Candidates, error: CorruptFileError) -> Candidates | None:
         """The candidates without the partition that an error is about; None if the error is to be raised."""

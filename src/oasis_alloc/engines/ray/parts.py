@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.common.remote_path import Place, opened_for_parquet, replacing_at, write_at
+from oasis_alloc.common.remote_path import Place, replacing_at, write_at
 from oasis_alloc.common.types import Ints
 from oasis_alloc.data.partition_manifest import Manifest, Partition, StoredFile
 from oasis_alloc.data.row_groups import Dataset
@@ -44,13 +44,7 @@ class UserIds:
     """The ids of the users of a partition, which are in its own file."""
 
     def __init__(self, dataset: Dataset, about: Partition) -> None:
-        import pyarrow.parquet as pq
-
-        folder = dataset.files[0].path.parent
-        about.users.check(folder)
-        with opened_for_parquet(folder / about.users.name) as source:
-            table = pq.read_table(source, columns=[dataset.user, "pairs"])
-        self._ids = table.column(dataset.user)
+        self._ids = about.users.table(dataset.files[0].path.parent, [dataset.user]).column(dataset.user)
         self._first = about.first_user
 
     def of(self, users: Ints) -> Any:
@@ -70,12 +64,15 @@ def partitions_of(candidates: Candidates, call: str) -> Manifest:
     return replace(manifest, partitions=[part for part in manifest.partitions if part.pairs.name not in without])
 
 
-def write_parts(parts: Parts, candidates: Candidates, directory: Place) -> Place:
-    """Write all files on the cluster that this process is connected to, then the manifest; return its path."""
+def write_parts(parts: Parts, candidates: Candidates, directory: Place, held: int, seconds: float) -> Place:
+    """Write all files on the cluster that this process is connected to, then the manifest; return its path.
+
+    Idle actors of the caller hold some cores. `SolverError` if not one file is written for some seconds.
+    """
     manifest = partitions_of(candidates, parts.call)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / parts.name).unlink(missing_ok=True)
-    stored = _on_cluster(parts, manifest, directory)
+    stored = _on_cluster(parts, manifest, directory, held, seconds)
     written = {file.name for file in stored}
     for old in directory.glob("part-*.parquet"):
         if old.name not in written:
@@ -103,22 +100,35 @@ def write_part(
     return StoredFile.of(to, about.pairs.name)
 
 
-def _on_cluster(parts: Parts, manifest: Manifest, directory: Place) -> list[StoredFile]:
+def _on_cluster(
+    parts: Parts, manifest: Manifest, directory: Place, held: int, seconds: float
+) -> list[StoredFile]:  # fmt: skip
     """The files that tasks have written, in order; tasks whose node is lost are run again."""
     import ray
 
-    task = ray.remote(write_part).options(num_cpus=1, max_retries=5)
+    # idle actors may hold all cores: tasks take theirs, which Ray would not give to them
+    task = ray.remote(write_part).options(num_cpus=0 if held else 1, max_retries=5, scheduling_strategy="SPREAD")
     shared = ray.put(parts.shared)
-    cores = max(1, int(resources("cluster_resources").get("CPU", 1)))
+    cores = int(resources("cluster_resources").get("CPU", 1))
+    most = held + int(resources("available_resources").get("CPU", 0)) if held else _AHEAD * max(1, cores)
     out: dict[str, StoredFile] = {}
     waiting: list[Any] = []
+    left = list(reversed(manifest.partitions))
     try:
-        for about in manifest.partitions:
-            waiting.append(task.remote(parts.make, shared, about, parts.own(about), directory))
-            if len(waiting) >= _AHEAD * cores:
-                done, waiting = ray.wait(waiting)
-                out.update((file.name, file) for file in ray.get(done))
-        out.update((file.name, file) for file in ray.get(waiting))
+        while left or waiting:
+            while left and len(waiting) < most:
+                about = left.pop()
+                waiting.append(task.remote(parts.make, shared, about, parts.own(about), directory))
+            done, waiting = ray.wait(waiting, timeout=seconds)
+            if not done:
+                for ref in waiting:
+                    ray.cancel(ref)
+                raise SolverError(
+                    f"{parts.call}(): no file was written within {seconds:g} seconds. Each task asks for a core; free "
+                    f"in the cluster: {resources('available_resources').get('CPU', 0.0):g} of {cores}. End what holds "
+                    "them, or wait longer with answer_timeout=."
+                )
+            out.update((file.name, file) for file in ray.get(done))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, (OasisAllocError, OSError)):
             raise error.cause from error

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.common.arrays import objects
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.remote_path import AnyPath, as_place, replacing_at
 from oasis_alloc.errors import InputError, require
-from oasis_alloc.results.answer_columns import answer_names
 from oasis_alloc.serving.batch.scores import column_of
 
 if TYPE_CHECKING:

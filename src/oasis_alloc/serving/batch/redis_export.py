@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.labels import as_listed, plain, shown
 from oasis_alloc.errors import InputError, require
-from oasis_alloc.results.answer_columns import answer_names
 from oasis_alloc.serving.batch.export import ANSWERS, answers_by_part
 
 if TYPE_CHECKING:
