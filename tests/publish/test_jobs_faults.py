@@ -77,6 +77,18 @@ def test_labels_that_no_file_can_have_end_a_run_before_its_solve(tmp_path: Path,
     assert "a bytes, which files cannot have" in result.message
 
 
+def test_users_without_a_name_for_redis_end_a_run_before_its_solve(tmp_path: Path) -> None:
+    path = make_job(tmp_path, publish='redis = "redis://127.0.0.1:1/0"')
+
+    def dated(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(user=[dt.date(2026, 1, 1) + dt.timedelta(k) for k in frame["user"].tolist()])
+
+    make_tables(tmp_path, pairs=dated, users=dated)
+    result = oa.run_job(path, run="monday")
+    assert (result.status, list(result.steps)) == ("bad input", ["tables"])
+    assert "user 0 has the id datetime.date(2026, 1, 1); expected texts, or whole numbers" in result.message
+
+
 @pytest.mark.parametrize("labels", [[1, 2, 3], [0.5, 1.0], [True, False], ["", "日本"], [dt.date(2026, 1, 1), None]])
 def test_labels_of_other_types_are_known_again_by_the_next_run(tmp_path: Path, labels: list[Any]) -> None:
     path = make_job(tmp_path, checks="new_labels = { market = 0.0 }", gates="[gates.canary]\nchanged = 0.0")

@@ -10,6 +10,7 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.publish.directory import check_publication
 from oasis_alloc.publish.jobs.result_numbers import check_relevance
 from oasis_alloc.results.saved import check_labels
+from oasis_alloc.serving.batch.redis_export import check_user_ids
 from oasis_alloc.serving.build import check_policy_options
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def check_result_options(problem: Problem, job: Job) -> None:
     """Raise `InputError` or `ProblemError` for options of [policy] and [gates] that do not fit the problem."""
     check_labels(problem)
     check_policy_options(problem, job.table("policy"))
+    if "redis" in job.table("publish"):
+        check_user_ids(problem.candidates)
     if "relevance" in job.table("gates"):
         check_relevance(problem.candidates, job.table("gates")["relevance"])
 
