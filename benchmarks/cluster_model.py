@@ -106,7 +106,7 @@ def predicted(rows: Rows) -> Table:
         numbers = [f"{known.pass_(pairs, threads):.2f}", f"{known.solve(pairs, threads):.0f}"]
         size = f"{pairs:.0e}".replace("e+0", "e").replace("e+", "e")
         body.append([size, str(actors), f"{BYTES * pairs / actors / 1e9:.0f}", *numbers])
-    return ("pairs", f"actors of {THREADS} threads", "GB of pairs per actor", "a pass, s", "a solve, s"), body
+    return ("pairs", f"actors of {THREADS} threads", "GB of pairs an actor", "a pass, s", "a solve, s"), body
 
 
 def draw(run: dict[str, Any] | None, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -339,6 +340,20 @@ def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> 
     smoothed = None if kept.smoothed is None else matched(program, where, kept.smoothed)[0]
     allocation = allocation_for(program, problem.candidates, start.problem.candidates, kept)
     return WarmStart(prices, known, smoothed, kept.gamma, kept.recovered, kept.typical, allocation, kept.violation)
+
+
+def check_options(problem: Problem, given: Mapping[str, object]) -> None:
+    """Raise what `solve` would raise for these arguments, except for checkpoints, before anything is computed."""
+    from oasis_alloc.solvers.registry import solver_named
+
+    parameters = inspect.signature(solve).parameters
+    defaults = {name: one.default for name, one in parameters.items() if name != "problem"}
+    asked = Options(**{**defaults, **given})
+    _check_arguments(problem, asked)
+    solver_named(asked.solver)
+    for name in asked.relax_weights or ():
+        if name not in problem.names:
+            raise ProblemError(f"relax_weights: no constraint is named {name!r}.{did_you_mean(name, problem.names)}")
 
 
 def _check_arguments(problem: object, asked: Options) -> None:

@@ -112,11 +112,13 @@ class PolicyStore(Swapping):
         ladder = checked_ladder(staleness, self._interval)
         manifest = ManifestReader(checked_trust(trust))
         super().__init__(place, ladder, checked_history(history), checked_clock(clock), manifest)
+        if self._mirror is not None:
+            self._called = self._mirror.address
         self.refresh()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a PolicyStore ({self._path}) belongs to one process: it has locks and a thread. Make one with "
+            f"a PolicyStore ({self._called}) belongs to one process: it has locks and a thread. Make one with "
             "PolicyStore(path, ...) in each process, or pickle store.policy."
         )
 

@@ -82,8 +82,9 @@ def test_where_it_fails_the_old_file_stays_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(replacing.os, step, full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         WRITERS[writer](path)
+    assert str(path) in str(caught.value), "a message says which file"
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -15,6 +15,7 @@ import pytest
 from hosted import Client, current, until
 from jvm_host import QUICK, classes, java
 from policies import small
+from published import keys, priced
 
 import oasis_alloc as oa
 
@@ -181,3 +182,22 @@ def test_swaps_roll_backs_and_metrics(tmp_path: Path) -> None:
     assert found["oasis_alloc_drift_unseen_items",] == 0.25
     assert 0.0 < found["oasis_alloc_score_time_seconds", "0.5"] < 1.0
     assert families["oasis_alloc_decisions"].type == "counter"
+
+
+def test_a_host_that_starts_again_refuses_yesterdays_manifest(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="needs the extra [sign]")
+    ((private, public),) = keys(tmp_path, "radio")
+    where = tmp_path / "policies"
+    oa.publish(current(), where, sign=private)
+    manifest = where / "manifest.json"
+    yesterday = manifest.read_bytes()
+    second = oa.publish(priced(1), where, sign=private)
+    trust = ["--trust", str(public), "--trust-name", "policies", "--trust-remember", str(tmp_path / "version")]
+    with served(manifest, *trust) as client:
+        until(lambda: client.ask("/ready")[0] == 200)
+        assert json.loads(client.ask("/ready")[1])["policy_id"] == second.policy_id
+    manifest.write_bytes(yesterday)
+    with served(manifest, *trust) as client:
+        until(lambda: json.loads(client.ask("/ready")[1])["last_refused"] is not None)
+        status, said = client.ask("/ready")
+        assert (status, json.loads(said)["last_refused"]["reason"]) == (503, "replayed")

@@ -33,6 +33,11 @@ def edit(path: Path, *changes: tuple[str, str]) -> Path:
         ("valid_for = 172800", 'organic = "relevanse"', "no such column"),
         ("valid_for = 172800", "valid_for = -1", "valid_for=-1"),
         ("valid_for = 172800", "exploration = { share = 3 }", "share"),
+        ("threads = 1", "threads = 0", "threads=0"),
+        ("threads = 1", 'solver = "duel"', "no solver 'duel'"),
+        ("threads = 1", "relax_weights = { cap = 1 }", "no constraint is named 'cap'"),
+        ("[publish]", '[frontier]\nvary = "cap"\npoints = [1]\n[publish]', "nothing in the problem is named 'cap'"),
+        ("[publish]", '[batch]\norganic = "relevanse"\n[publish]', "no such column"),
         ("gap = 1e-3", '[gates.relevance]\ncolumn = "relevanse"\nmean = 0.5', "no column 'relevanse'"),
         ("gap = 1e-3", '[gates.relevance]\nby = "mood"\nlowest = 0.5', "no key 'mood'"),
     ],
@@ -43,6 +48,23 @@ def test_options_that_do_not_fit_end_a_run_before_its_solve(tmp_path: Path, old:
         assert result.status == "bad input"
         assert words in result.message
         assert list(result.steps) == ["tables"]
+
+
+def test_a_solve_goes_on_from_its_own_checkpoint_and_begins_without(tmp_path: Path) -> None:
+    """With one file for both, and with prices of the last run, which a checkpoint has itself."""
+    both = 'checkpoint = "state"\nresume = "state"\ncheckpoint_every = 0.001\nstart = "last run"'
+    path = make_job(tmp_path, solve=both)
+    first = oa.run_job(path, run="monday")
+    assert first.status == "published", first.message
+    path.write_text(path.read_text() + "\n")
+    again = oa.run_job(path, run="monday")
+    assert again.steps["solve"]["numbers"]["passes"] > first.steps["solve"]["numbers"]["passes"], "they are counted on"
+    make_tables(tmp_path, day=1)
+    other = oa.run_job(path, run="tuesday")
+    assert other.status == "published", other.message
+    (tmp_path / "state").write_bytes(b"damaged")
+    make_tables(tmp_path, day=2)
+    assert oa.run_job(path, run="wednesday").status == "published"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +97,18 @@ def test_labels_that_no_file_can_have_end_a_run_before_its_solve(tmp_path: Path,
     assert result.status == "bad input"
     assert side in result.message
     assert "a bytes, which files cannot have" in result.message
+
+
+def test_users_without_a_name_for_redis_end_a_run_before_its_solve(tmp_path: Path) -> None:
+    path = make_job(tmp_path, publish='redis = "redis://127.0.0.1:1/0"')
+
+    def dated(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(user=[dt.date(2026, 1, 1) + dt.timedelta(k) for k in frame["user"].tolist()])
+
+    make_tables(tmp_path, pairs=dated, users=dated)
+    result = oa.run_job(path, run="monday")
+    assert (result.status, list(result.steps)) == ("bad input", ["tables"])
+    assert "user 0 has the id datetime.date(2026, 1, 1); expected texts, or whole numbers" in result.message
 
 
 @pytest.mark.parametrize("labels", [[1, 2, 3], [0.5, 1.0], [True, False], ["", "日本"], [dt.date(2026, 1, 1), None]])

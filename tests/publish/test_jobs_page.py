@@ -12,6 +12,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.problem_file.entries import ENTRIES
+from oasis_alloc.problem_file.limits import OF_LEDGER
 from oasis_alloc.publish.jobs.entries import CHECKS, GATES, JOB_ENTRIES
 from oasis_alloc.publish.jobs.findings import Finding
 from oasis_alloc.publish.jobs.job import read_job
@@ -39,6 +40,10 @@ def test_the_page_has_every_check_and_gate() -> None:
     [
         # what the file itself states, what the command line gives or shows, and what another table has
         (oa.frontier, ENTRIES["frontier"], "", {"problem", "progress", "options"}),
+        (oa.Solution.round, {"rng": ENTRIES["rounding"]["seed"]}, "", {"self"}),
+        (oa.Policy.to_parquet, {}, "", {"self", "candidates", "path"}),
+        (oa.Ledger.delivered, dict.fromkeys(OF_LEDGER[2:]), "", {"self", "among"}),
+        (oa.stay_close, {"weight": None}, "", {"previous"}),
         (oa.Solution.policy, JOB_ENTRIES["policy"], "", {"self"}),
         (oa.publish, JOB_ENTRIES["publish"], "", {"policy", "where", "reasons", "accepted"}),
         (oa.Policy.to_redis, JOB_ENTRIES["publish"], "redis_", {"self", "candidates", "address"}),

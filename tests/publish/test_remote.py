@@ -99,11 +99,14 @@ def test_a_signed_directory_in_a_bucket(tmp_path: Path, bucket: str, capsys: pyt
     assert "caps, 3" in capsys.readouterr().out
 
 
-def test_a_bucket_that_is_away_changes_nothing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_is_away_changes_nothing(bucket: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     where = f"{bucket}/policies"
     store = oa.PolicyStore(f"{where}/manifest.json", refresh=None)
     assert store.stats()["not_ready"] == "no policy"
     assert set(store.stats()["refused_snapshots"]) == {"unreadable"}
+    with pytest.raises(oa.SnapshotError, match=f"no policy has been loaded from {where}/manifest.json"):
+        _ = store.policy
     policy = oa.publish(priced(0), where)
     assert store.refresh()
     raw = RemoteFolder(where).read("manifest.json")
@@ -114,6 +117,7 @@ def test_a_bucket_that_is_away_changes_nothing(bucket: str, monkeypatch: pytest.
     oa.publish(priced(1), where)
     assert store.refresh()
     assert store.policy.policy_id == priced(1).policy_id
+    assert f"policy {priced(1).policy_id} of {where}/manifest.json is active" in caplog.text
 
 
 class Failing:

@@ -74,9 +74,9 @@ def run(
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=timeout)
 
 
-def run_source(path: Path) -> subprocess.CompletedProcess[str]:
+def run_source(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a file of source that uses the library."""
-    command = [java(), *QUICK, "-Dfile.encoding=UTF-8", "-cp", str(classes()), str(path)]
+    command = [java(), *QUICK, "-Dfile.encoding=UTF-8", "-cp", str(classes()), str(path), *arguments]
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 

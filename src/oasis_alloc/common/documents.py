@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from oasis_alloc.common.labels import plain
+from oasis_alloc.common.labels import plain, storable
+from oasis_alloc.errors import InputError
+
+_PLAIN = frozenset({str, int, bool})
 
 
 def jsonable(value: Any) -> Any:
@@ -34,6 +37,23 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
+
+
+def label_as_json(label: Any) -> Any:
+    """A label or an id as JSON in the form in which policies know it again: a text, a number, a boolean or None.
+
+    Dates, times and UUIDs are their texts of docs/labels.md. Values that cannot be labels are as `jsonable` has them.
+
+    >>> import datetime as dt
+    >>> [label_as_json(one) for one in ("SE", np.float32(0.5), dt.datetime(2026, 1, 2), True, float("nan"))]
+    ['SE', 0.5, '2026-01-02', True, None]
+    """
+    if type(label) in _PLAIN:
+        return label
+    try:
+        return jsonable(storable([label])[0])
+    except InputError:
+        return jsonable(label)
 
 
 def distinct_members(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from oasis_alloc.errors import InputError
 
 _ENDING = ".tmp"
+_OF_WRITES = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)  # a disk or a quota that is full
 _LONGEST = 200  # bytes of a name to which a temporary ending can be added
 
 
@@ -59,7 +60,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):  # the first error matters
             beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and beside.name in str(error):  # a name that says nothing, and is gone
+        # a name that says nothing, and is gone; or none, as the system's calls that write have no name
+        if isinstance(error, OSError) and (beside.name in str(error) or _is_of_a_write(error)):
             raise _of_target(error, text, beside, target) from error
         raise
     if os.name == "posix":  # the rename should also survive a power cut
@@ -95,6 +97,10 @@ def locked(path: str | os.PathLike[str], wait: bool) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_of_a_write(error: OSError) -> bool:
+    return error.filename is None and error.errno in _OF_WRITES
 
 
 def _known(target: Path) -> os.stat_result | None:

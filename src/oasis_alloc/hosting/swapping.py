@@ -44,11 +44,13 @@ class Swapping:
     _overlay: tuple[Policy, Policy, int] | None = None  # (the policy, the same at other prices, sequence)
 
     _interval: float | None
+    _called: str  # how messages name the file: a store of an address watches a copy
 
     def __init__(
         self, path: Path, ladder: Staleness, history: int, clock: Callable[[], float], manifest: ManifestReader
     ) -> None:
         self._path, self._ladder, self._manifest = path, ladder, manifest
+        self._called = str(path)
         self._clock: Callable[[], float] = clock
         self._earlier: deque[Policy] = deque(maxlen=history)
         self._file = NoStateFile(path) if manifest.requires_signatures else StateFile(path)
@@ -111,7 +113,7 @@ class Swapping:
     def _why_none(self) -> str:
         last = self._stats.summary()["last_refused"]
         because = "" if last is None else f" The last one was refused: {last['message']}"
-        return f"no policy has been loaded from {self._path}.{because}"
+        return f"no policy has been loaded from {self._called}.{because}"
 
     def _aged(self) -> ActivePolicy | None:
         """Switch to the current level of staleness. Concurrent callers serve the previous one until it is done."""
@@ -137,7 +139,7 @@ class Swapping:
                 until = min(until, origin.valid_until)
         before = self._served
         if before is not None and before.rung.mode != rung.mode:
-            _log.warning("policy %s of %s: %s, after %s", self._id(origin), self._path, rung.mode, before.rung.mode)
+            _log.warning("policy %s of %s: %s, after %s", self._id(origin), self._called, rung.mode, before.rung.mode)
         if before is not None and before.origin is origin and before.rung[:2] == rung[:2]:
             return ActivePolicy(before.policy, origin, rung, since, until)
         return ActivePolicy(self._on(rung, origin), origin, rung, since, until)
@@ -189,7 +191,7 @@ class Swapping:
             except OSError as error:
                 self._seen.forget()
                 return (
-                    self._refuse(SnapshotError(f"{self._path} cannot be read: {reason_of(error)}", "unreadable"))
+                    self._refuse(SnapshotError(f"{self._called} cannot be read: {reason_of(error)}", "unreadable"))
                     or followed
                 )
             except SnapshotError as error:
@@ -256,7 +258,7 @@ class Swapping:
             self._served = self._at_its_rung(policy)
             self._warm &= {id(one) for one in self._policies()}
             self._stats.loaded()
-        _log.info("policy %s of %s is active", self._id(policy), self._path)
+        _log.info("policy %s of %s is active", self._id(policy), self._called)
         return True
 
     def _keep(self, policy: Policy, active: str) -> None:
@@ -303,7 +305,7 @@ class Swapping:
         policy = wanted[-1] if wanted else self._kept()
         if policy is None:
             return False
-        _log.warning("policy %s of %s has been rolled back", self._id(served.origin), self._path)
+        _log.warning("policy %s of %s has been rolled back", self._id(served.origin), self._called)
         return self._activate(policy, keeps=False)
 
     def _instead(self, error: SnapshotError) -> bool:
@@ -367,11 +369,11 @@ class Swapping:
             state = self._state if gone is None else self._state.banning(gone.policy_id)
             earlier = [one for one in self._earlier if one.policy_id not in state.rolled_back]
             if gone is None or not earlier:
-                raise SnapshotError(f"there is no earlier policy of {self._path} to roll back to.", "no policy")
+                raise SnapshotError(f"there is no earlier policy of {self._called} to roll back to.", "no policy")
             policy = earlier.pop()
             self._earlier.clear()
             self._earlier.extend(earlier)
-            _log.warning("policy %s of %s is rolled back", self._id(gone), self._path)
+            _log.warning("policy %s of %s is rolled back", self._id(gone), self._called)
             self._served = self._at_its_rung(policy)
             self._state = state
             self._warm &= {id(one) for one in self._policies()}

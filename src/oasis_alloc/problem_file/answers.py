@@ -38,6 +38,17 @@ def further_answers(statement: Statement, solution: Solution, directory: Place, 
     return out
 
 
+def check_further(statement: Statement) -> None:
+    """Raise `ProblemError` for names in `[frontier]` and `[batch]` that the problem does not have."""
+    from oasis_alloc.results.sweep import varied
+    from oasis_alloc.serving.build import check_policy_options
+
+    stated = statement.stated
+    if "frontier" in stated:
+        varied(statement.problem, stated["frontier"]["vary"], stated["frontier"].get("scale", False))
+    check_policy_options(statement.problem, stated.get("batch", {}))
+
+
 def _frontier(statement: Statement, directory: Place, kind: str) -> Place:
     """The table of a sweep, with the options of the solve that a sweep takes."""
     from oasis_alloc.frontier import frontier

@@ -21,6 +21,7 @@ from oasis_alloc.statement.slate import Sizes
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
+OF_LEDGER = ("ledger", "name", "by", "since", "until", "pending")
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
@@ -115,7 +116,7 @@ def _delivered(entry: Mapping[str, Any], candidates: Candidates, folder: Files, 
     """Delivered amounts of a ledger, of the labels that the candidates have."""
     from oasis_alloc.pacing.ledger import Ledger
 
-    _only(entry, ("ledger", "name", "by", "since", "until", "pending"), place)
+    _only(entry, OF_LEDGER, place)
     address, keys = entry["ledger"], entry.get("by")
     listed = [keys] if isinstance(keys, str) else keys
     if not isinstance(listed, list) or not listed or not all(isinstance(key, str) for key in listed):

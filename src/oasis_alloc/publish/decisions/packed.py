@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.documents import label_as_json
+from oasis_alloc.common.labels import storable
 
 _MOST = 10_000  # contexts that are remembered
 _DOUBLE, _LONG = np.dtype(np.float64), np.dtype(np.int64)
@@ -97,7 +98,8 @@ class Packer:
         for text in (key[2], *columns):
             if not isinstance(text, str):
                 raise ValueError(f"expected texts as mode and as names of columns, got {text!r}")
-        written = json.dumps(jsonable(dict(labels))) if labels else None
+        known = {str(name): label_as_json(label) for name, label in labels.items()} if labels else None
+        written = None if known is None else json.dumps(known)
         found = json.dumps([*key[:3], list(columns), written]).encode()
         if all(text is None or isinstance(text, str) for text in key):
             if len(self._contexts) >= _MOST:
@@ -128,9 +130,19 @@ def tail_of(
 def ids(values: Any, tail: bytes) -> tuple[bytes, bytes]:
     """(the bytes of whole numbers, the tail); of texts, no bytes and a longer tail."""
     listed = values.tolist() if isinstance(values, ndarray) else list(values)
+    try:
+        return _ids(listed, tail)
+    except (TypeError, AttributeError):  # dates, UUIDs, 1.0, or texts and numbers
+        known = [int(one) if isinstance(one, float) and one.is_integer() else one for one in storable(listed)]
+        if {*map(type, known)} - {str, int}:
+            raise
+        return _ids(list(map(str, known)) if str in map(type, known) else known, tail)
+
+
+def _ids(listed: list[Any], tail: bytes) -> tuple[bytes, bytes]:
     if not (listed and isinstance(listed[0], str)):
         return _converted(listed, _LONG), tail
-    sizes, texts = _texts(map(str, listed))
+    sizes, texts = _texts(listed)
     return b"", tail + _PART.pack(Part.TEXT_SIZES, len(sizes)) + sizes + _PART.pack(Part.TEXTS, len(texts)) + texts
 
 

@@ -114,6 +114,8 @@ class Decision(ByFields):
         """
         if policy.policy_id != self.policy_id:
             raise InputError(f"the decision was made by policy {self.policy_id!r}; this is {policy.policy_id!r}.")
+        if policy.data.items is None and any(isinstance(item, str) for item in self.items):
+            raise InputError(f"request {self.request!r}: its ids are texts, and the items of the policy are numbers.")
         items = policy.encode(self.items) if policy.data.items is not None else np.asarray(self.items, np.int64)
         return policy.explain(
             items,

@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING
 from oasis_alloc.common.environment import text_of, variable_in
 from oasis_alloc.common.remote_path import text_in
 from oasis_alloc.errors import InputError
+from oasis_alloc.problem_file.answers import check_further
 from oasis_alloc.publish.directory import check_publication
 from oasis_alloc.publish.jobs.result_numbers import check_relevance
 from oasis_alloc.results.saved import check_labels
+from oasis_alloc.serving.batch.redis_export import check_user_ids
 from oasis_alloc.serving.build import check_policy_options
+from oasis_alloc.solve import check_options
 
 if TYPE_CHECKING:
-    from oasis_alloc.problem import Problem
+    from oasis_alloc.problem_file.statement import Statement
     from oasis_alloc.publish.jobs.job import Job
 
 
-def check_result_options(problem: Problem, job: Job) -> None:
-    """Raise `InputError` or `ProblemError` for options of [policy] and [gates] that do not fit the problem."""
+def check_later_options(statement: Statement, job: Job) -> None:
+    """Raise `InputError` or `ProblemError` for options of the solve and of later steps that do not fit the problem."""
+    problem = statement.problem
+    check_options(problem, statement.solve)
     check_labels(problem)
     check_policy_options(problem, job.table("policy"))
+    check_further(statement)
+    if "redis" in job.table("publish"):
+        check_user_ids(problem.candidates)
     if "relevance" in job.table("gates"):
         check_relevance(problem.candidates, job.table("gates")["relevance"])
 

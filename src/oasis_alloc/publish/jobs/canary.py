@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.documents import jsonable, label_as_json
 from oasis_alloc.errors import OasisAllocError
 
 if TYPE_CHECKING:
@@ -24,15 +24,16 @@ def requests_of(candidates: Candidates, policy: Policy, count: int) -> list[dict
     names = [name for name in policy.data.columns if name in candidates.columns]
     keys = {key: candidates.users[key] for key in policy.data.user_keys}
     labels = {key: of.labels.tolist() for key, of in keys.items()}
-    out = []
+    out, ids = [], candidates.item_ids
     for user in chosen.tolist():
+        code_of = {key: int(of.codes[user]) for key, of in keys.items() if of.codes[user] >= 0}
         mine = slice(int(candidates.indptr[user]), int(candidates.indptr[user + 1]))
         numbers = candidates.item[mine].astype(np.int64)
         out.append(
             {
-                "items": numbers if candidates.item_ids is None else candidates.item_ids[numbers],
+                "items": numbers if ids is None else [label_as_json(one) for one in ids[numbers].tolist()],
                 "columns": {name: candidates.request_columns[name][mine] for name in names},
-                "user": {key: labels[key][of.codes[user]] for key, of in keys.items() if of.codes[user] >= 0},
+                "user": {key: label_as_json(labels[key][code]) for key, code in code_of.items()},
             }
         )
     return list(jsonable(out))

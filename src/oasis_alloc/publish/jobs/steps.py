@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from oasis_alloc.common.documents import from_json
 from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.remote_path import text_at, text_in
-from oasis_alloc.errors import InputError, SolverError
+from oasis_alloc.errors import InputError, ProblemError, SolverError
 from oasis_alloc.page.page import page
 from oasis_alloc.problem_file.answers import further_answers
 from oasis_alloc.publish.directory import KEEP, PolicyDirectory
-from oasis_alloc.publish.jobs.before import check_publishing, check_result_options, signing_key
+from oasis_alloc.publish.jobs.before import check_later_options, check_publishing, signing_key
 from oasis_alloc.publish.jobs.canary import compare_on, requests_of
 from oasis_alloc.publish.jobs.checks import check_input
 from oasis_alloc.publish.jobs.findings import Finding
@@ -91,8 +91,8 @@ class Steps:
         begun = time.perf_counter()
         if self._write:
             check_publishing(self.job)
+        check_later_options(self._statement, self.job)
         problem = self._statement.problem
-        check_result_options(problem, self.job)
         checks = self.job.table("checks")
         keys = [*checks.get("missing_labels", {}), *checks.get("new_labels", {})]
         text = f"{problem.candidates.n_users:,} users, {problem.candidates.n_pairs:,} pairs"
@@ -114,10 +114,8 @@ class Steps:
 
     def solve(self) -> Solution:
         """Solve, save the solution and its page, and the numbers that gates need."""
-        from oasis_alloc.solve import solve
-
         begun, statement = time.perf_counter(), self._statement
-        solution = solve(statement.problem, **statement.solve)
+        solution = self._solved(statement)
         last = None if self.last is None else self.last.file(SOLUTION)
         numbers = numbers_of(solution, self.job.table("gates"), last)
         relevance = self.job.table("gates").get("relevance", {}).get("column", "relevance")
@@ -135,6 +133,19 @@ class Steps:
         text = f"{solution.status}: value {solution.value:,.8g}, gap {solution.gap:.1e}"
         self._done("solve", "done", begun, text, numbers=numbers)
         return solution
+
+    def _solved(self, statement: Statement) -> Solution:
+        """The solution. The solve goes on from its checkpoint, and begins if there is none that belongs to it."""
+        from oasis_alloc.solve import solve
+
+        options = dict(statement.solve)
+        resume = options.pop("resume", None)
+        if resume is not None:
+            try:  # a checkpoint has prices of its own
+                return solve(statement.problem, **{**options, "start": None, "resume": resume})
+            except (InputError, ProblemError) as error:
+                _log.info("the solve begins: %s", error)
+        return solve(statement.problem, **options)
 
     def policy(self, solution: Solution) -> None:
         """Make the policy, and try it on requests of the last run."""

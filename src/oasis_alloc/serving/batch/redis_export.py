@@ -91,6 +91,15 @@ def _user(candidates: Candidates, user: int) -> str:
     return str(one)
 
 
+def check_user_ids(candidates: Candidates) -> None:
+    """Raise `InputError` for users whose ids cannot be in keys: texts or whole numbers, and not both."""
+    ids = candidates.user_ids
+    if ids is None or ids.dtype.kind in "iu" or set(map(type, ids.tolist())) == {str}:
+        return
+    for user in range(candidates.n_users):
+        _user(candidates, user)
+
+
 def _remove(client: Any, prefix: str, kept: set[str | None], after: int) -> None:
     """Remove the keys of all versions but some, after so many milliseconds."""
     pipeline = client.pipeline(transaction=False)

@@ -24,14 +24,14 @@ import java.util.concurrent.atomic.LongAdder;
  * examples/host_service in Python.
  *
  * <pre>java -cp target/oasis-alloc.jar oasisalloc.HttpHost SNAPSHOT [--port 8080] [--threads 4] [--refresh 1.0]
- * [--trust radio.pub] [--trust-name radio] [--drift sketch.json]</pre>
+ * [--trust radio.pub] [--trust-name radio] [--trust-remember FILE] [--drift sketch.json]</pre>
  *
  * SNAPSHOT may be the `manifest.json` of a directory of published policies, also its address on a web server;
- * `--trust` requires signatures by the key of a PEM file; `--drift` compares a sample of the requests with the sketch
- * of a JSON file, and adds it to the metrics. `POST /rank` ranks; `/health` says that the process lives,
- * `/ready` that requests are answered, `/schema` what they bring, and `/metrics` is for Prometheus. With the variable
- * OASIS_ALLOC_ADMIN_TOKEN there are `POST /admin/rollback` and `/admin/publish`, whose body is the name of a file next
- * to the snapshot.
+ * `--trust` requires signatures by the key of a PEM file, and `--trust-remember` also refuses older manifests after a
+ * restart; `--drift` compares a sample of the requests with the sketch of a JSON file, and adds it to the metrics.
+ * `POST /rank` ranks; `/health` says that the process lives, `/ready` that requests are answered, `/schema` what they
+ * bring, and `/metrics` is for Prometheus. With the variable OASIS_ALLOC_ADMIN_TOKEN there are `POST /admin/rollback`
+ * and `/admin/publish`, whose body is the name of a file next to the snapshot.
  */
 public final class HttpHost implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("oasisalloc");
@@ -219,12 +219,13 @@ public final class HttpHost implements AutoCloseable {
 
     public static void main(String[] args) throws IOException {
         Map<String, String> given = new LinkedHashMap<>(Map.of("--port", "8080", "--threads", "4", "--refresh", "1.0",
-                "--host", "127.0.0.1", "--trust", "", "--trust-name", "", "--drift", ""));
+                "--host", "127.0.0.1", "--trust", "", "--trust-name", "", "--trust-remember", "", "--drift", ""));
         boolean isGood = args.length % 2 == 1;
         for (int a = 1; isGood && a < args.length; a += 2) isGood = given.replace(args[a], args[a + 1]) != null;
         if (!isGood) {
             System.err.println("usage: java oasisalloc.HttpHost SNAPSHOT [--host 127.0.0.1] [--port 8080] [--threads 4]"
-                    + " [--refresh 1.0] [--trust PUBLIC_KEY] [--trust-name NAME] [--drift SKETCH]");
+                    + " [--refresh 1.0] [--trust PUBLIC_KEY] [--trust-name NAME] [--trust-remember FILE]"
+                    + " [--drift SKETCH]");
             System.exit(2);
         }
         Path snapshot = Path.of(args[0]).toAbsolutePath();
@@ -232,7 +233,9 @@ public final class HttpHost implements AutoCloseable {
                 .withRefresh(Double.parseDouble(given.get("--refresh")));
         if (!given.get("--trust").isEmpty()) {
             String name = given.get("--trust-name");
-            options = options.withTrust(Trust.of(Path.of(given.get("--trust"))).withName(name.isEmpty() ? null : name));
+            Trust trust = Trust.of(Path.of(given.get("--trust"))).withName(name.isEmpty() ? null : name);
+            String remember = given.get("--trust-remember");
+            options = options.withTrust(remember.isEmpty() ? trust : trust.withRemember(Path.of(remember)));
         }
         if (!given.get("--drift").isEmpty())
             options = options.withWatch(new DriftWatch(Sketch.load(Path.of(given.get("--drift"))),

@@ -34,6 +34,12 @@ final class Label {
                 + "; expected a string, a number, a boolean, an enum, a UUID, a date or time of java.time, or null");
     }
 
+    /** The same for a log, in which what is equal to no label is null. */
+    static Object logged(Object label) {
+        Object known = of(label);
+        return known == NOTHING ? null : known;
+    }
+
     /** True where the type is a whole number of at most 64 bits, whose value needs no object. */
     static boolean isLong(Object label) {
         return label instanceof Long || label instanceof Integer || label instanceof Short || label instanceof Byte;

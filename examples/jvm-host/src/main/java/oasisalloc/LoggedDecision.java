@@ -85,7 +85,9 @@ public record LoggedDecision(String request, String policyId, String organic, Li
         out.put("slate", slate);
         out.put("mode", mode);
         out.put("user", userHash);
-        out.put("labels", labels);
+        Map<String, Object> known = new LinkedHashMap<>(); // as policies know them: 0.1f is not 0.1
+        labels.forEach((key, label) -> known.put(key, Label.logged(label)));
+        out.put("labels", known);
         out.put("scores", scores);
         out.put("organic", organic);
         out.put("propensities", propensities);
@@ -100,7 +102,13 @@ public record LoggedDecision(String request, String policyId, String organic, Li
 
     /** Whole numbers, or texts: the ids of a decision are of one kind. */
     private static List<?> sameKind(List<?> ids) {
-        if (ids.stream().allMatch(Label::isLong)) return ids;
-        return ids.stream().map(String::valueOf).toList();
+        List<Object> known = new ArrayList<>(ids.size());
+        for (Object id : ids) {
+            Object one = Label.logged(id);
+            if (!(one instanceof Long || one instanceof String))
+                throw new InputException("the id " + id + " cannot be logged; expected whole numbers of 64 bits, or texts");
+            known.add(one);
+        }
+        return known.stream().allMatch(Label::isLong) ? known : known.stream().map(Object::toString).toList();
     }
 }
