@@ -6,9 +6,11 @@ import builtins
 import csv
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -206,13 +208,27 @@ def test_doctor_lists_versions_threads_cache_and_solvers(capsys: pytest.CaptureF
     out = capsys.readouterr().out
     for word in (
         "python",
-        f"numpy          {np.__version__}",
+        f"{'numpy':<19}{np.__version__}",
         "threads",
         "compile cache",
         "solver dual",
         "ready",
     ):
         assert word in out
+
+
+def test_doctor_knows_the_packages_of_the_project() -> None:
+    from oasis_alloc.commands import doctor
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def names(needs: list[str]) -> set[str]:
+        return {re.split(r"[\[<>=~;]", need)[0].strip() for need in needs}
+
+    assert set(doctor._REQUIRED) == names(project["dependencies"])
+    extras, other = project["optional-dependencies"], ("test", "dev", "docs", "bench", "browser", "host")
+    wanted = set().union(*(names(needs) for extra, needs in extras.items() if extra not in other))
+    assert set(doctor._OPTIONAL) == wanted | {"pandas", "polars"}  # the frames that a caller brings
 
 
 def test_help_answers_without_loading_the_package(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ def limited(d: dict[str, Any], wanted: Any) -> Any:
 def test_steps_are_those_of_numpy(seed: int) -> None:
     d, out = numbers(seed), np.empty(N)
     floor, cap = d["floor"] * 0.1, d["cap"] * 0.1
-    arrays = (d["live"], d["price"], d["low"], d["high"], d["scale"], d["used"], floor, cap, d["unit"])
+    interval = prices.Interval(d["live"], d["price"], d["low"], d["high"], d["scale"], d["used"], floor, cap, d["unit"])
     error = missed(d, floor, cap)
     prices.errors(d["price"], d["used"], floor, cap, d["unit"], out)
     assert (out == error).all()
@@ -51,12 +51,12 @@ def test_steps_are_those_of_numpy(seed: int) -> None:
     tau = np.maximum(np.clip(0.9 * near, 0.02, max(0.1, 0.02)), 1.0 / (0.25 * d["unit"]))
     wanted = limited(d, d["price"] + d["scale"] * np.clip(error / (d["unit"] * tau), -0.25, 0.25))
     for caps_only in (False, True):
-        prices.adaptive(*arrays, d["elapsed"], 0.02, 0.1, 0.9, 0.25, caps_only, out)
+        prices.adaptive(interval, d["elapsed"], 0.02, 0.1, 0.9, 0.25, caps_only, out)
         assert (out == (np.where(d["live"], np.maximum(wanted, 0.0), wanted) if caps_only else wanted)).all()
     x = np.clip(error / (d["unit"] * 0.05), -0.25, 0.25)
-    prices.mirror(*arrays, 0.05, 0.25, False, out)
+    prices.mirror(interval, 0.05, 0.25, False, out)
     assert (out == limited(d, d["price"] + d["scale"] * x)).all()
-    prices.mirror(*arrays, 0.05, 0.25, True, out)
+    prices.mirror(interval, 0.05, 0.25, True, out)
     entropic = d["scale"] * np.sinh(np.arcsinh(d["price"] / d["scale"]) + x)
     assert out == pytest.approx(limited(d, entropic), rel=1e-12)
 
@@ -80,8 +80,8 @@ def test_limits_are_those_of_numpy(seed: int) -> None:
     assert (flags == (off & d["live"])).all()
     rows = np.empty((7, N))
     limits.planned(
-        60.0, 50.0, d["cap"], d["floor"], d["start"], d["end"], ~d["live"], d["before"], d["before"] + d["used"],
-        d["of_rest"], d["of_all"], d["seen"], rows, flags,
+        60.0, 50.0, limits.Flights(d["cap"], d["floor"], d["start"], d["end"], ~d["live"]), d["before"],
+        d["before"] + d["used"], limits.Due(d["of_rest"], d["of_all"], d["seen"]), rows, flags,
     )  # fmt: skip
     assert (flags == (d["live"] & (d["start"] < 60.0) & (d["end"] > 50.0))).all()
     assert (rows[0] == d["used"]).all()

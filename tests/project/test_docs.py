@@ -203,6 +203,18 @@ def test_the_names_that_a_page_quotes_from_the_tests_are_there(page: Path) -> No
         assert (ROOT / name).exists(), f"{page.name} speaks of {name}"
 
 
+def test_extras_are_installed_from_a_checkout() -> None:
+    """The package is on no index yet: an instruction that names it there would fail, or install something else."""
+    texts = [*PAGES, *(ROOT / "src").rglob("*.py"), *(ROOT / "examples").rglob("*.*")]
+    wrong = re.compile(r"pip install (?:-\S+ )*[\"']?oasis[_-]alloc\b")
+    found = [
+        path.name for path in texts if path.suffix in (".md", ".py", ".toml") and wrong.search(path.read_text("utf-8"))
+    ]
+    assert not found
+    assert wrong.search('pip install --upgrade "oasis_alloc[ray]"')
+    assert not wrong.search("pip install . && oasis-alloc demo")
+
+
 SOURCES = {
     path.relative_to(ROOT).as_posix(): path
     for folder in ("src", "tests", "docs", "examples", "benchmarks")

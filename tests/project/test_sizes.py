@@ -18,6 +18,8 @@ MOST_OF_THE_FIRST = 50
 """Of the functions that a newcomer opens first."""
 FIRST = {("solve.py", "solve"), ("solvers/dual.py", "optimize")}
 MOST_LINES_OF_A_FILE = 400
+MOST_ARGUMENTS = 13
+"""Of a kernel; what belongs together is a NamedTuple."""
 
 
 def sizes(source: str | ast.Module) -> dict[str, int]:
@@ -52,6 +54,17 @@ def test_functions_are_short() -> None:
         if lines > (MOST_OF_THE_FIRST if (name, function) in FIRST else MOST_LINES)
     ]
     assert not long, "split by stages, with names that say what they do:\n" + "\n".join(long)
+
+
+def test_kernels_take_structs() -> None:
+    wide = {
+        f"{name}: {node.name}": len(node.args.args)
+        for name, text in FILES.items()
+        if name.startswith("kernels/")
+        for node in statements(text)
+        if isinstance(node, ast.FunctionDef) and len(node.args.args) > MOST_ARGUMENTS
+    }
+    assert not wide
 
 
 @pytest.mark.parametrize(("name", "function"), sorted(FIRST))

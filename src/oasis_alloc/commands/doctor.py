@@ -13,7 +13,10 @@ from oasis_alloc.commands.terminal import NOT_WRITTEN, say
 from oasis_alloc.common.remote_path import as_place
 
 _REQUIRED = ("numpy", "scipy", "numba", "cvxpy", "osqp", "clarabel", "highspy", "narwhals", "safetensors")
-_OPTIONAL = ("pandas", "polars", "pyarrow", "matplotlib", "rich")
+_OPTIONAL = (
+    "pandas", "polars", "pyarrow", "matplotlib", "rich", "scikit-learn", "cryptography", "redis", "psycopg", "ray",
+    "mcp", "mlflow-skinny", "opentelemetry-api", "prometheus-client",
+)  # fmt: skip
 _SOLVERS = {"dual": ("numba",), "conic": ("cvxpy", "osqp", "clarabel", "highspy")}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,20 @@ def gather(indptr: NDArray[np.int64], rows: NDArray[Any]) -> tuple[NDArray[np.in
     count = np.diff(indptr)[rows]
     np.cumsum(count, out=start[1:])
     return start, spans(indptr[:-1][rows], count)
+
+
+def blocks(indptr: NDArray[np.int64], begin: int, end: int, entries: int) -> Iterator[tuple[int, int]]:
+    """Ranges (first, one after the last) of rows `begin` to `end` with at most `entries` entries, or of one row.
+
+    >>> list(blocks(np.array([0, 2, 4, 9, 10]), 0, 4, 4))
+    [(0, 2), (2, 3), (3, 4)]
+    """
+    first = begin
+    while first < end:
+        last = int(np.searchsorted(indptr, indptr[first] + entries, side="right")) - 1
+        last = min(max(last, first + 1), end)
+        yield first, last
+        first = last
 
 
 def spans(first: NDArray[Any], count: NDArray[Any]) -> NDArray[np.int64]:

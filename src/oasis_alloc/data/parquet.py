@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_flag, as_whole
+from oasis_alloc.common.csr import blocks
 from oasis_alloc.common.files import kind_of_file, path_text, reason_of, replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -371,15 +372,10 @@ def _write_rows(
     with pq.ParquetWriter(
         path, schema, compression="none", use_dictionary=coded, write_statistics=False, write_page_checksum=True
     ) as file:
-        first = 0
-        while first < candidates.n_users:
-            begin = int(candidates.indptr[first])
-            last = int(np.searchsorted(candidates.indptr, begin + rows_per_group, side="right")) - 1
-            last = max(last, first + 1)
-            here = slice(begin, int(candidates.indptr[last]))
+        for first, last in blocks(candidates.indptr, 0, candidates.n_users, rows_per_group):
+            here = slice(int(candidates.indptr[first]), int(candidates.indptr[last]))
             numbers = np.arange(first + first_user, last + first_user).astype(number)
             users = np.repeat(numbers, np.diff(candidates.indptr[first : last + 1]))
             arrays = [users, candidates.item[here], *(column[here] for column in candidates.columns.values())]
             if users.size:
                 file.write_table(pa.table(dict(zip(names, arrays, strict=True)), schema), row_group_size=users.size)
-            first = last

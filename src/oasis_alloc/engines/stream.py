@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.csr import blocks
 from oasis_alloc.common.threads import run_all, share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.row_groups import MemoryBudget, RowGroupReader
@@ -109,17 +110,13 @@ class ParquetStream(Chunked):
         indptr, edges = self.program.indptr, self._edges
         ends = np.searchsorted(indptr[edges], np.linspace(0, indptr[-1], lanes + 1)[1:-1])
         for begin, end in zip([0, *ends], [*ends, self._n], strict=True):
-            blocks = []
+            found = []
             for chunk in range(begin, end):
-                first = int(edges[chunk])
-                while first < edges[chunk + 1]:
-                    last = int(np.searchsorted(indptr, indptr[first] + pairs, side="right")) - 1
-                    last = int(min(max(last, first + 1), edges[chunk + 1]))
+                for first, last in blocks(indptr, int(edges[chunk]), int(edges[chunk + 1]), pairs):
                     begins = first == edges[chunk]
-                    blocks.append(UserBlock(chunk, begins, first, last, int(indptr[first]), int(indptr[last])))
-                    first = last
-            if blocks:
-                yield blocks
+                    found.append(UserBlock(chunk, begins, first, last, int(indptr[first]), int(indptr[last])))
+            if found:
+                yield found
 
     def _lane(self, blocks: list[UserBlock]) -> Lane:
         longest = max(block.end - block.start for block in blocks)

@@ -144,10 +144,8 @@ class Core:
         if fresh > 0:
             seen = self.targets.due_by_requests(began, last, now, fresh, self.traffic() - self.began_requests)
         out, live = np.empty((7, rows.n)), np.empty(rows.n, np.bool_)
-        self._kernel.planned(
-            now, last, rows.cap, rows.floor, rows.start, rows.end, self.live.stopped, before, delivered, of_rest,
-            of_all, seen, out, live,
-        )  # fmt: skip
+        flights = self._kernel.Flights(rows.cap, rows.floor, rows.start, rows.end, self.live.stopped)
+        self._kernel.planned(now, last, flights, before, delivered, self._kernel.Due(of_rest, of_all, seen), out, live)
         used, floor, cap, floor_whole, cap_whole, floor_seen, cap_seen = out
         if self.targets.has_windows:
             windows = self._windows(last, now, before)

@@ -215,7 +215,9 @@ def _check_ids(ids: list[Any], refuse: Any) -> None:
     for k, one in enumerate(ids):
         if wrong(one):
             refuse(
-                k, "id", f"expected a text of 1 to {LONGEST_ID} characters, without NUL or halves of surrogate pairs."
+                k,
+                "id",
+                f"expected a text of 1 to {LONGEST_ID} characters, without NUL characters and unpaired surrogates.",
             )
 
 

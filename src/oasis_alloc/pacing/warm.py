@@ -44,17 +44,16 @@ def _ticks() -> dict[str, Callable[[], object]]:
 
     a, out, flag = np.ones(1), np.zeros(1), np.zeros(1, np.bool_)
     at, windows = np.zeros(1, np.int64), np.ones((3, 1))
-    step = (flag, a, a, a, a, a, a, a, a)
+    interval = prices.Interval(flag, a, a, a, a, a, a, a, a)
+    flights, due = limits.Flights(a, a, a, a, flag), limits.Due(a, a, a)
     return {
         "left": lambda: limits.left(windows, a, np.zeros((2, 1)), out),
         "part": lambda: limits.share(flag, a, 1, 0, out),
         "stopped": lambda: limits.stopped(1.0, a, a, a, flag, a, np.zeros(1, np.bool_)),
-        "planned": lambda: limits.planned(
-            1.0, 0.0, a, a, a, a, flag, a, a, a, a, a, np.zeros((7, 1)), np.zeros(1, np.bool_)
-        ),
+        "planned": lambda: limits.planned(1.0, 0.0, flights, a, a, due, np.zeros((7, 1)), np.zeros(1, np.bool_)),
         "is_moved": lambda: limits.is_moved(a, a, flag, flag, a, a, a, 0.01),
         "add_moved": lambda: limits.add_moved(at, at, a, a, a, out),
         "errors": lambda: prices.errors(a, a, a, a, a, out),
-        "adaptive": lambda: prices.adaptive(*step, a, 0.1, 0.1, 1.0, 0.25, False, out),
-        "mirror": lambda: prices.mirror(*step, 0.1, 0.25, False, out),
+        "adaptive": lambda: prices.adaptive(interval, a, 0.1, 0.1, 1.0, 0.25, False, out),
+        "mirror": lambda: prices.mirror(interval, 0.1, 0.25, False, out),
     }

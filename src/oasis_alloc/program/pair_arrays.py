@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.csr import blocks
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.row_groups import Columns, Dataset, RowGroupReader
 from oasis_alloc.program.copies import Copies
@@ -231,9 +232,4 @@ class PairReader:
 
 def user_edges(indptr: Ints, pairs: int) -> Ints:
     """User numbers that split the users into blocks of at most so many pairs, or of one user."""
-    edges = [0]
-    while edges[-1] < indptr.size - 1:
-        first = edges[-1]
-        last = int(np.searchsorted(indptr, indptr[first] + pairs, side="right")) - 1
-        edges.append(min(max(last, first + 1), indptr.size - 1))
-    return np.array(edges)
+    return np.array([0, *(last for _, last in blocks(indptr, 0, indptr.size - 1, pairs))])

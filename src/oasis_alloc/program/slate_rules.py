@@ -198,22 +198,30 @@ def _climbed(mass: Floats, steps: Floats) -> Floats:
     return np.asarray(below[whole] + rest * steps[np.minimum(whole, steps.size - 1)])
 
 
+def joined_lists(systems: Sequence[System], n: int) -> tuple[Ints, Ints, Ints]:
+    """(start, categories, first category of each system): those of all systems as one list per class 0 <= c < n.
+
+    Class c has `categories[start[c]:start[c + 1]]`; categories are numbered system after system.
+    """
+    every = np.arange(n)
+    parts = [system.members(every) for system in systems]
+    first = np.cumsum([0, *(system.n for system in systems)])
+    entry = np.concatenate([every[:0], *(e for e, _ in parts)])
+    category = np.concatenate([every[:0], *(c + o for (_, c), o in zip(parts, first[:-1], strict=True))])
+    start = np.concatenate([[0], np.cumsum(np.bincount(entry, minlength=n))]).astype(np.int64)
+    return start, category[np.argsort(entry, kind="stable")].astype(np.int64), first
+
+
 def _joined(further: Sequence[System], n_classes: int) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
     """Several systems as one list of categories per class, numbered consecutively, and the staircases by category."""
     if not further:
         return np.empty(0, np.int64), np.empty(0, np.int32), np.empty((0, 2))
-    classes = np.arange(n_classes)
-    parts = [system.members(classes) for system in further]
-    offsets = np.cumsum([0, *(system.n for system in further)])
-    entry = np.concatenate([e for e, _ in parts])
-    category = np.concatenate([c + o for (_, c), o in zip(parts, offsets[:-1], strict=True)])
-    order = np.argsort(entry, kind="stable")
+    start, category, offsets = joined_lists(further, n_classes)
     longest = max(system.max_count for system in further) + 1
     stairs = np.full((int(offsets[-1]), longest), np.inf)
     for system, first in zip(further, offsets[:-1].tolist(), strict=True):
         stairs[first : first + system.n, : system.max_count] = system.steps
-    start = np.concatenate([[0], np.cumsum(np.bincount(entry, minlength=n_classes))]).astype(np.int64)
-    return start, category[order].astype(np.int32), stairs
+    return start, category.astype(np.int32), stairs
 
 
 def staircase(max_count: int | None, step: Any, longest: int) -> Floats:

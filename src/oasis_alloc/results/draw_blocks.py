@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.threads import each
-from oasis_alloc.program.slate_rules import System, chain_of
+from oasis_alloc.program.slate_rules import System, chain_of, joined_lists
 
 if TYPE_CHECKING:
     from oasis_alloc.kernels.draw.rounding import Lists, Slots
@@ -54,13 +54,6 @@ def lists_of(systems: Sequence[System], n_items: int) -> tuple[Lists, int]:
     """(the categories of all systems as lists by item, the largest number of categories of an item)."""
     from oasis_alloc.kernels.draw.rounding import Lists
 
-    every = np.arange(n_items)
-    parts = [system.members(every) for system in systems]
-    offsets = np.cumsum([0, *(system.n for system in systems)])
-    entry = np.concatenate([every[:0], *(e for e, _ in parts)])
-    category = np.concatenate([every[:0], *(c + o for (_, c), o in zip(parts, offsets[:-1], strict=True))])
-    order = np.argsort(entry, kind="stable")
-    count = np.bincount(entry, minlength=n_items)
-    start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+    start, category, _ = joined_lists(systems, n_items)
     max_counts = np.repeat([system.max_count for system in systems], [system.n for system in systems]).astype(np.int64)
-    return Lists(start, category[order].astype(np.int64), max_counts), int(count.max(initial=0))
+    return Lists(start, category, max_counts), int(np.diff(start).max(initial=0))

@@ -6,6 +6,7 @@ A tick is a few dozen operations on arrays of some dozens of goals, so the calls
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,24 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _ROUNDING = 1e-9
+
+
+class Flights(NamedTuple):
+    """Limits of goals, and when they hold; an entry per goal."""
+
+    cap: Floats  # infinite without a cap
+    floor: Floats  # minus infinity without a floor
+    start: Floats
+    end: Floats
+    stopped: Flags
+
+
+class Due(NamedTuple):
+    """Parts of what goals are owed between two ticks; an entry per goal."""
+
+    of_rest: Floats  # of what remained
+    of_all: Floats  # of the whole limit
+    seen: Floats  # of what remained, for the requests that have come
 
 
 @jit
@@ -51,13 +70,14 @@ def stopped(
 
 @jit
 def planned(
-    now: float, last: float, cap: Floats, floor: Floats, start: Floats, end: Floats, stopped: Flags, before: Floats,
-    delivered: Floats, of_rest: Floats, of_all: Floats, seen: Floats, out: Floats, live: Flags,
-) -> None:  # fmt: skip
+    now: float, last: float, flights: Flights, before: Floats, delivered: Floats, due: Due, out: Floats, live: Flags
+) -> None:
     """What was due between two ticks, as rows of `out`: used, floor, cap, the same of the whole limits, and of `seen`.
 
     Infinite where there is no limit. `live` are goals in their flights that are not stopped.
     """
+    cap, floor, start, end, stopped = flights
+    of_rest, of_all, seen = due
     for r in range(cap.size):
         live[r] = not stopped[r] and now > start[r] and last < end[r]
         out[0, r] = delivered[r] - before[r]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,20 @@ from oasis_alloc.kernels._jit import jit
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+
+class Interval(NamedTuple):
+    """One interval between two ticks as the controllers of these kernels see it, an entry per goal."""
+
+    live: Flags  # the others keep their price
+    price: Floats
+    low: Floats  # the range of the price
+    high: Floats
+    scale: Floats  # of the price
+    used: Floats
+    floor: Floats  # planned for the interval; minus infinity without a floor
+    cap: Floats  # infinite without a cap
+    unit: Floats  # the limit, as a size to divide by
 
 
 @jit(inline=True)
@@ -47,10 +62,11 @@ def errors(price: Floats, used: Floats, floor: Floats, cap: Floats, unit: Floats
 
 @jit
 def adaptive(
-    live: Flags, price: Floats, low: Floats, high: Floats, scale: Floats, used: Floats, floor: Floats, cap: Floats,
-    unit: Floats, elapsed: Floats, first: float, track: float, slow: float, step: float, caps_only: bool, out: Floats,
+    interval: Interval, elapsed: Floats, first: float, track: float, slow: float, step: float, caps_only: bool,
+    out: Floats,
 ) -> None:  # fmt: skip
     """Steps that shrink with the part of the flight that has passed, or is still to come."""
+    live, price, low, high, scale, used, floor, cap, unit = interval
     for r in range(price.size):
         out[r] = price[r]
         if not live[r]:
@@ -66,11 +82,9 @@ def adaptive(
 
 
 @jit
-def mirror(
-    live: Flags, price: Floats, low: Floats, high: Floats, scale: Floats, used: Floats, floor: Floats, cap: Floats,
-    unit: Floats, tau: float, step: float, entropic: bool, out: Floats,
-) -> None:  # fmt: skip
+def mirror(interval: Interval, tau: float, step: float, entropic: bool, out: Floats) -> None:
     """Steps of one size, of the price or, `entropic`, of asinh(price / scale)."""
+    live, price, low, high, scale, used, floor, cap, unit = interval
     for r in range(price.size):
         out[r] = price[r]
         if not live[r]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.pacing.controllers.base import STEP, Stateless, View
+from oasis_alloc.pacing.controllers.base import STEP, Stateless, View, interval_of
 
 
 class Adaptive(Stateless):
@@ -25,8 +25,6 @@ class Adaptive(Stateless):
         # A burst is ahead of any plan in time, and an hour without requests behind it. Prices cannot help that, so what
         # was planned is for the requests that came.
         out = np.empty(view.price.size)
-        prices.adaptive(
-            view.live, view.price, view.low, view.high, view.scale, view.used, view.floor_seen, view.cap_seen,
-            view.unit, view.elapsed, self.first, self.track, self.slow, STEP, self.caps_only, out,
-        )  # fmt: skip
+        interval = interval_of(view, view.floor_seen, view.cap_seen)
+        prices.adaptive(interval, view.elapsed, self.first, self.track, self.slow, STEP, self.caps_only, out)
         return out

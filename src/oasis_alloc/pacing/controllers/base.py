@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
+
+if TYPE_CHECKING:
+    from oasis_alloc.kernels.pace.prices import Interval
 
 STEP = 0.25  # of the scale: the most that a price moves in a tick
 
@@ -75,6 +78,13 @@ def within(values: Floats, low: Floats | float, high: Floats | float) -> Floats:
     """As `np.clip`, which takes several times as long for the few numbers of a tick."""
     out: Floats = np.minimum(np.maximum(values, low), high)
     return out
+
+
+def interval_of(view: View, floor: Floats, cap: Floats) -> Interval:
+    """What the kernels of the controllers take of a view: with one of its three pairs of what was planned."""
+    from oasis_alloc.kernels.pace.prices import Interval
+
+    return Interval(view.live, view.price, view.low, view.high, view.scale, view.used, floor, cap, view.unit)
 
 
 def error(view: View, floor: Floats, cap: Floats) -> Floats:

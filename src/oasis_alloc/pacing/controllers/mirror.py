@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.pacing.controllers.base import STEP, Stateless, View
+from oasis_alloc.pacing.controllers.base import STEP, Stateless, View, interval_of
 
 
 class Mirror(Stateless):
@@ -23,8 +23,5 @@ class Mirror(Stateless):
         from oasis_alloc.kernels.pace import prices
 
         out = np.empty(view.price.size)
-        prices.mirror(
-            view.live, view.price, view.low, view.high, view.scale, view.used, view.floor_whole, view.cap_whole,
-            view.unit, self.tau, STEP, self.entropic, out,
-        )  # fmt: skip
+        prices.mirror(interval_of(view, view.floor_whole, view.cap_whole), self.tau, STEP, self.entropic, out)
         return out

@@ -10,6 +10,7 @@ import numpy as np
 
 from oasis_alloc.common.arrays import objects
 from oasis_alloc.common.column_names import answer_names
+from oasis_alloc.common.csr import blocks
 from oasis_alloc.common.remote_path import AnyPath, as_place, replacing_at
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.serving.batch.scores import column_of
@@ -59,11 +60,8 @@ def answers_by_part(
     names = answer_names(ANSWERS, (candidates.user_name, candidates.item_name))
     first, end = (0, candidates.n_users) if users is None else users
     with _reading(candidates, wanted, pairs_at_once) as (pairs, rows):
-        while first < end:
-            last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + rows, side="right")) - 1
-            last = min(max(last, first + 1), end)
-            yield first, last, _rows(policy, candidates, pairs, numbers, labels, first, last, names)
-            first = last
+        for a, b in blocks(candidates.indptr, first, end, rows):
+            yield a, b, _rows(policy, candidates, pairs, numbers, labels, a, b, names)
 
 
 def check_candidates(policy: Batched, candidates: object) -> list[str]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_buffer
+from oasis_alloc.common.csr import blocks
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats, Ints
@@ -217,16 +218,6 @@ def kinds(formula: Formula, users: Users) -> Iterator[tuple[int, int, Tables, In
         segments = np.zeros(last, np.int64)
         segments[first:] = np.asarray(numbers)[place.reshape(-1)]
         yield first, last, tables, segments
-
-
-def blocks(indptr: Ints, begin: int, end: int, pairs: int) -> Iterator[tuple[int, int]]:
-    """Ranges of users with about this number of pairs."""
-    first = begin
-    while first < end:
-        last = int(np.searchsorted(indptr, indptr[first] + pairs, side="right")) - 1
-        last = min(max(last, first + 1), end)
-        yield first, last
-        first = last
 
 
 def refuse(given: Mapping[str, Column], a: int, b: int) -> NoReturn:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from oasis_alloc.common.checks import as_buffer
+from oasis_alloc.common.csr import blocks
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.batch.scores import Batch, blocks, buffer, item_numbers, kinds, read, refuse
+from oasis_alloc.serving.batch.scores import Batch, buffer, item_numbers, kinds, read, refuse
 from oasis_alloc.serving.request.selection import checked_slots
 
 if TYPE_CHECKING:
