@@ -25,7 +25,8 @@ OVERFLOWED = (2272, 4786)  # Newton steps met totals without any curvature
 RESERVED = 20188  # relaxed to an optimum of 0, where all of the judge's value was what its own reserve buys
 ROUNDED = (473, 857, 3247, 4118)  # relaxed: rounding of penalties was more than the gap of values
 SMALL = 4877  # limits of 0 next to a conflict of 2e-6: no part of a limit of 0 is free
-SEEDS = [*range(1, 4), OVERFLOWED[1], RESERVED, SMALL, *full_only(*range(4, 31), OVERFLOWED[0], *ROUNDED)]
+TRIMMED = 21066  # all of a fractional pair was taken off, and a rounding more
+SEEDS = [*range(1, 4), OVERFLOWED[1], RESERVED, SMALL, TRIMMED, *full_only(*range(4, 31), OVERFLOWED[0], *ROUNDED)]
 BY_CAMPAIGN = Sum((Term(1.0, None, ("campaign",)),))
 COST = Sum((Term(1.0, "cost", ("campaign",)),), unit=1e-7)
 

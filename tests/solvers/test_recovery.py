@@ -196,5 +196,5 @@ def test_a_linear_program_has_all_pairs_that_tie() -> None:
     solution = oa.solve(problem, gap=1e-6, threads=1)
     assert solution.status is oa.Status.SOLVED
     assert solution.passes <= 30
-    with DUAL.using(undecided_per_tied=0.0):
-        assert oa.solve(problem, gap=1e-6, threads=1).passes >= 2 * solution.passes
+    with DUAL.using(undecided_per_tied=0.0):  # 63 passes before margins had a least size, 29 since
+        assert oa.solve(problem, gap=1e-6, threads=1).passes > solution.passes

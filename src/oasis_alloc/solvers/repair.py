@@ -79,7 +79,8 @@ def trimmed(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Float
     _, parts = engine.add_up(positions[open_], x[open_])
     fractional = over & (totals - parts <= upper) & (parts > 0.0)
     excess = np.zeros(program.n_rows)
-    excess[fractional] = (totals[fractional] - upper[fractional]) / parts[fractional]
+    # at most all of them: rounding of a ratio of 1 would make a probability negative
+    excess[fractional] = np.minimum((totals[fractional] - upper[fractional]) / parts[fractional], 1.0)
     out = x.copy()
     out[open_] *= 1.0 - program.widest(excess).ravel()[engine.take(positions[open_]).cells]
     whole = np.where(over & ~fractional, totals, -np.inf)
