@@ -43,6 +43,7 @@ from oasis_alloc.signals.drift.watch import DriftWatch
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
     from oasis_alloc.publish.trust import Trust
+    from oasis_alloc.serving.request.reader import UserLike
 
 
 @suggesting
@@ -154,28 +155,38 @@ class PolicyStore(Swapping):
         return self._name
 
     @explained
-    def score(self, /, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
+    def score(
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **request: Any
+    ) -> NDArray[np.float64]:
         """`Policy.score` of the policy to serve now, counted and timed.
 
         Use it if item numbers mean the same in every policy of the file, such as ids that are numbers. If ids are
         encoded, encode and score with one policy, in `decide`.
         """
-        scores: NDArray[np.float64] = self._timed("score", items, columns, request)
+        scores: NDArray[np.float64] = self._timed("score", items, columns, user, request)
         return scores
 
     @explained
-    def boosts(self, /, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
+    def boosts(
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **request: Any
+    ) -> NDArray[np.float64]:
         """`Policy.boosts` of the policy to serve now; as `score`."""
-        boosts: NDArray[np.float64] = self._timed("boosts", items, columns, request)
+        boosts: NDArray[np.float64] = self._timed("boosts", items, columns, user, request)
         return boosts
 
     @explained
-    def select(self, /, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.int64]:
+    def select(
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **request: Any
+    ) -> NDArray[np.int64]:
         """`Policy.select` of the policy to serve now; as `score`."""
-        positions: NDArray[np.int64] = self._timed("select", items, columns, request)
+        positions: NDArray[np.int64] = self._timed("select", items, columns, user, request)
         return positions
 
-    def _timed(self, method: str, items: ItemsLike, columns: ColumnsLike, request: dict[str, Any]) -> Any:
+    def _timed(
+        self, method: str, items: ItemsLike, columns: ColumnsLike, user: UserLike, request: dict[str, Any]
+    ) -> Any:
+        if user is not None:
+            request["user"] = user
         with self.decide() as decision:
             answer = getattr(decision.policy, method)(items, columns, **request)
             decision.unseen = int(np.count_nonzero(np.asarray(items) < 0))

@@ -13,6 +13,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.commands.progress import Display
+from oasis_alloc.commands.run import solve_in_view
 from oasis_alloc.solvers.progress_display import numbers
 
 
@@ -154,3 +155,13 @@ def test_a_display_whose_stream_is_gone_says_nothing_more(terminal: bool, monkey
         display.stage("reading")
         assert display(state()) is False
         assert display(state(gap=1e-3)) is False
+
+
+def test_a_command_says_compiling_only_while_kernels_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    display = Display(io.StringIO())
+    monkeypatch.setattr(display, "stage", said.append)
+    problem = oa.Problem(oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.5, 0.25]}), oa.total("r"))
+    solve_in_view(problem, display, {"threads": 1, "gap": None})
+    assert said[0] == "loading"
+    assert "compiling" not in said

@@ -91,6 +91,19 @@ def test_a_decayed_policy_scores_between_and_an_organic_one_by_its_column(tmp_pa
     assert store.stats()["unseen_items"] == 9
 
 
+def test_a_store_takes_the_user_where_a_policy_does(tmp_path: Path) -> None:
+    oa.Policy(small()).save(tmp_path / "p")
+    items, user = [0, 1, -1, 4], {"market": "se"}
+    with oa.PolicyStore(tmp_path / "p", clock=lambda: small().created + 1.0) as store:
+        for method in ("score", "boosts", "select"):
+            expected = getattr(store.policy, method)(items, COLUMNS, user).tolist()
+            assert getattr(store, method)(items, COLUMNS, user).tolist() == expected
+            assert getattr(store, method)(items, COLUMNS, user=user).tolist() == expected
+        assert store.select(items, COLUMNS, None).tolist() == store.select(items, COLUMNS).tolist()
+        assert store.score(items, COLUMNS, user).tolist() != store.score(items, COLUMNS).tolist()
+        assert store.stats()["decisions"] == 10
+
+
 def test_the_organic_column_stays_where_it_was() -> None:
     data = replace(small(), weights=(("streams", 2.0),), columns=("streams", "relevance"))
     organic = oa.Policy(data).organic_only()

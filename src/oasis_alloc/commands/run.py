@@ -25,7 +25,7 @@ Further = Sequence[tuple[str, Callable[[], Place]]]
 
 def solve_in_view(problem: Problem, display: Display, options: Mapping[str, Any]) -> Solution:
     """Solve, with the options that are not None, while the display follows."""
-    display.stage("compiling")  # the first call of a process compiles, or loads what an earlier one compiled
+    display.stage("loading")  # of kernels; the display says "compiling" only while one is compiled
     given = {name: value for name, value in options.items() if value is not None}
     return solve(problem, progress=display, **given)
 
