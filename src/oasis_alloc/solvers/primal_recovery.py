@@ -70,11 +70,10 @@ def many_caps(dual: SmoothedDual, monitor: Monitor, point: Point) -> bool:
     It is compared by counts, so that an answer is the same on every machine. With few caps the program is small; among
     pairs that tie its prices also serve better (docs/decisions/0023-few-coarse-caps.md).
     """
-    settings, engine = dual.settings, dual.engine
-    if monitor.target < settings.slates_gap or not only_caps(engine):
+    settings = dual.settings
+    if monitor.target < settings.slates_gap or not only_caps(dual.engine):
         return False
-    pairs = settings.undecided_per_row * moving(dual, point)
-    return pairs >= settings.min_capped and settings.visits_per_undecided * pairs >= dual.program.n_pairs
+    return settings.undecided_per_row * moving(dual, point) >= settings.min_capped
 
 
 def ends_with_slates(engine: Engine, gap: float, settings: DualSettings) -> bool:

@@ -131,8 +131,7 @@ class DualSettings:
     fractional_per_exact_row: float = 6.0  # the same where floors or guards have to be met, which takes more steps
     fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
     fractional_per_capped_row: float = 3.0  # the same with caps alone, whose excess is moved to other pairs
-    min_capped: int = 5_000  # undecided pairs of caps alone up to which a linear program takes no time
-    visits_per_undecided: float = 1_000.0  # of pairs, that take as long as an undecided pair in a linear program
+    min_capped: int = 5_000  # undecided pairs of caps alone up to which a linear program is small
     slates_gap: float = 2e-5  # requested gap from which many caps and curved functions end with slates
     lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
     pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form
