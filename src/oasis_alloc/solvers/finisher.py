@@ -167,13 +167,14 @@ def _first_radius(
 def _wide_enough(program: Program, last: Round, start: Floats, radius: Floats, settings: DualSettings) -> Floats:
     """Radius by row for the next round of pressed rows: some times as large, or as far as a curved price has to go.
 
-    Steep functions of tiny totals have prices of 1e12 scores, and the totals that limits leave say so at once.
+    Steep functions of tiny totals have prices of 1e12 scores, and the totals that limits leave say so at once. A price
+    that ten rounds reach gets them: chords as long as its way would be too coarse.
     """
     out = settings.widen * radius
     for block in program.curved if last.pressed.any() else ():
         price = block.function.price_at(last.allocation.totals[block.rows])
         away = 2.0 * np.abs(price - start[block.rows]) * program.row_scale[block.rows]
-        far = np.isfinite(away) & (away > settings.widen**3 * radius[block.rows])
+        far = np.isfinite(away) & (away > settings.widen**10 * radius[block.rows])
         out[block.rows] = np.where(far, away, out[block.rows])
     return out
 
