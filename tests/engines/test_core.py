@@ -88,7 +88,7 @@ def test_steps_on_fewer_pairs_end_where_other_pairs_would_matter() -> None:
         best = minimize(dual, dual.at(program.variables(np.zeros(program.n_rows)), 0.02), 1, 1e-6, 50)
         start = best.z.copy()
         far = int(np.argmax(start))
-        start[far] += 1.5
+        start[far] += 4.0
         near = Nearby(dual, Monitor(1e-4))
         entered = near.enter(dual.at(start, 0.02))
         assert near.is_part

@@ -47,7 +47,7 @@ class DualSettings:
     # visits to only the pairs that may still change (nearby.py)
     core_margin: float = 3.0  # smoothings that margins have at least
     core_steps: float = 3.0  # Newton steps that they have
-    core_reach: float = 2.0  # margins that prices may move: most pairs between there and one margin stay decided
+    core_reach: float = 3.0  # margins that prices may move: most pairs between there and one margin stay decided
     core_share: float = 0.35  # share of the pairs up to which that saves passes
     core_soon: float = 30.0  # times the loss that smoothing may have, from which its end is near
     core_most_steps: float = 8.0  # factor of the steps of a recovery, whose visits cost less than a pass
