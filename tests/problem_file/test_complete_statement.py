@@ -19,6 +19,7 @@ from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem_file.entries import ENTRIES
 from oasis_alloc.problem_file.expression import FUNCTIONS
 from oasis_alloc.problem_file.statement import Statement, read_statement
+from oasis_alloc.problem_file.uncertain import SOLVE_OPTIONS
 
 # What a file says in another way, or cannot say.
 ELSEWHERE = {
@@ -27,8 +28,8 @@ ELSEWHERE = {
     "engine": "an object that a program makes: a cluster",
 }
 
-# Public functions that solve a problem in another way, which a file does not state: docs/jobs.md says so.
-NOT_STATED = {"solve_uncertain", "perfect_information"}
+# Public functions that solve a problem and give no allocation to publish: what knowing more would be worth.
+NOT_STATED = {"perfect_information"}
 
 HEAD = """
 maximize = 'total("relevance") + 0.2 * log(exposure(by="artist")) {more}'
@@ -129,11 +130,20 @@ def test_every_rule_and_option_can_be_stated() -> None:
     assert parts <= set(ENTRIES[""])
     assert set(inspect.signature(oa.Problem).parameters) <= set(ENTRIES[""])
     solvers = {name for name in dir(oa) if inspect.isfunction(of := getattr(oa, name)) and _solves(of)}
-    assert solvers == {"solve", "frontier", *NOT_STATED}
+    assert solvers == {"solve", "solve_uncertain", "frontier", *NOT_STATED}
     made = set(inspect.signature(oa.Candidates.from_frames).parameters)
     changed = {name for name in ENTRIES["candidates"] if inspect.isfunction(getattr(oa.Candidates, name, None))}
     assert set(ENTRIES["candidates"]) == made | changed
     assert changed == {"calibrated"}
+
+
+def test_every_argument_of_a_solve_by_risk_can_be_stated() -> None:
+    asked = set(inspect.signature(oa.solve_uncertain).parameters) - {"problem"}
+    assert asked - {"risk", "draws", "hold"} == set(SOLVE_OPTIONS)
+    assert set(SOLVE_OPTIONS) <= set(ENTRIES["solve"])
+    of_draws = set(inspect.signature(oa.Draws.from_frame).parameters) - {"candidates"}
+    numbers = {field.name for risk in (oa.CVaR, oa.LowerQuantile) for field in fields(risk)}
+    assert set(ENTRIES["uncertainty"]) == {"risk", "hold"} | of_draws | numbers
 
 
 def test_standard_deviations_of_a_column_are_another_column(tables: Path) -> None:

@@ -107,7 +107,7 @@ NASTY = [
     ('total("relevance")', 'alpha_fair(exposure(), alpha=1e308)'),
     ('total("relevance")', 'total("relevance") * 1e308 * 1e308'),
     ('total("relevance")', 'total(total("relevance"))'), ('total("relevance")', "exposure(by=())"),
-    ('total("relevance")', "soft(exposure() <= 1, penalty=-1)"),
+    ('total("relevance")', "soft(exposure() <= 1, penalty=-1)"), ("most = 3", "most = 5.2e-151"),
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from job_files import JobFile, read_again
+from job_files import JobFile, drawn_again, read_again
 from recorded import Recorded, Solved, recorded
 
 import oasis_alloc as oa
@@ -63,10 +63,17 @@ def stated_again(found: Recorded, folder: Path) -> Iterator[tuple[Solved, oa.Sol
             options["start"] = known_prices(again[id(start)].prices_by_label, problem)
         for name in ("engine", "checkpoint", "checkpoint_every", "resume"):
             options.pop(name, None)  # they change no answer
-        solution = oa.solve(problem, **options)
+        risk = None
+        if solved.by_risk:
+            risk = {name: options.pop(name) for name in ("risk", "draws", "hold") if name in options}
+            if risk.get("draws") is not None:
+                risk["draws"] = drawn_again(risk["draws"], problem.candidates)
+            solution = oa.solve_uncertain(problem, **risk, **options).solution
+        else:
+            solution = oa.solve(problem, **options)
         again[id(solved.solution)] = solution
         for policy in solved.policies or [{}]:
-            job = JobFile(problem, where, options, policy, tuple(earlier), path_of_start)
+            job = JobFile(problem, where, options, policy, tuple(earlier), path_of_start, risk)
             yield replace(solved, policies=[policy]), solution, oa.run_job(job.write())
 
 
@@ -123,7 +130,7 @@ PAGES = [
     ("docs/trade-offs.md", None, 3),
     ("docs/off-policy.md", 3, 2),
     ("docs/replay.md", 1, 1),
-    ("docs/uncertainty.md", None, 3),
+    ("docs/uncertainty.md", None, 8),
     ("docs/cluster.md", None, 1),
     ("docs/notebooks/first_allocation.md", None, 2),
     ("docs/notebooks/fairness_choices.md", None, 5),

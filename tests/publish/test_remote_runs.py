@@ -13,6 +13,7 @@ from jobs import make_job, make_tables
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
 from oasis_alloc.common.remote import RemoteFolder
+from oasis_alloc.publish.jobs.folder import RunFolder
 from oasis_alloc.publish.jobs.runs import RunInProgress, Runs
 from oasis_alloc.publish.jobs.steps import Steps
 from oasis_alloc.solvers.checkpoint import _FORMAT
@@ -30,6 +31,23 @@ def job(folder: Path, runs: str | None, solve: str = 'start = "last run"', keep:
     directory = "" if runs is None else f'directory = "{runs}"\n'
     path.write_text(path.read_text() + f"\n[run]\n{directory}keep = {keep}\n")
     return path
+
+
+def test_a_file_is_copied_into_a_folder_that_this_machine_does_not_have_yet(tmp_path: Path) -> None:
+    class There(RemoteFolder):
+        def __init__(self) -> None:
+            """It needs no server."""
+
+        def copy_file(self, name: str, target: Path) -> None:
+            if name != "run.json":
+                raise FileNotFoundError(name)
+            target.write_text('{"format": "oasis_alloc.job_run", "schema": 1, "status": "published"}')
+
+    folder = RunFolder(tmp_path / "runs" / "monday", There())
+    summary = folder.summary()
+    assert summary is not None
+    assert summary["status"] == "published"
+    assert not folder.file("policy").exists()
 
 
 @pytest.mark.full

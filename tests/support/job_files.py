@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,7 +30,8 @@ class JobFile:
     """The job file of a problem, in a folder of its own.
 
     `earlier` has files of the solutions that the problem stays close to, by the number of the term; `start` one of the
-    solution whose prices the solve starts from.
+    solution whose prices the solve starts from; `uncertainty` the arguments `risk`, `draws` and `hold` of
+    `oa.solve_uncertain`.
     """
 
     problem: oa.Problem
@@ -38,6 +40,7 @@ class JobFile:
     policy: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[Path, ...] = ()
     start: Path | None = None
+    uncertainty: Mapping[str, Any] | None = None
     _limits: dict[str, str] = field(default_factory=dict)
 
     def write(self) -> Path:
@@ -68,12 +71,40 @@ class JobFile:
             top["supply"] = self._by_user("supply", supply)
         lines = [f"{name} = {toml(value)}" for name, value in top.items()]
         parts = {"candidates": entries, "slate": slate, "solve": solve, "policy": self.policy}
+        if self.uncertainty is not None:
+            parts["uncertainty"] = self._uncertainty(**self.uncertainty)
         for name, table in {**parts, "publish": {"directory": "policies"}}.items():
             lines += [f"[{name}]", *(f"{entry} = {toml(value)}" for entry, value in table.items())]
         lines += ["[limits]", *(f"{name} = {value}" for name, value in self._limits.items())]
         path = self.folder / "job.toml"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
+
+    def _uncertainty(
+        self, risk: Any = "expected", draws: oa.Draws | None = None, hold: Mapping[str, float] | None = None
+    ) -> dict[str, Any]:
+        """The table of a solve by risk, with its draws in tables, one draw after the other."""
+        kind = risk if isinstance(risk, str) else type(risk).__name__
+        out: dict[str, Any] = {"risk": kind, **({} if isinstance(risk, str) else asdict(risk))}
+        if hold:
+            out["hold"] = dict(hold)
+        if draws is not None:
+            candidates = self.problem.candidates
+            pairs, n = tables_of(candidates)["pairs"], draws.number
+            user, item = (pairs[name].to_numpy(zero_copy_only=False) for name in pairs.column_names[:2])
+            if draws.columns:
+                columns = {candidates.user_name: np.tile(user, n), candidates.item_name: np.tile(item, n)}
+                columns |= {name: of.ravel() for name, of in draws.columns.items()}
+                columns["draw"] = np.repeat(np.arange(n), len(user))
+                pq.write_table(pa.table(columns), self.folder / "draws of pairs.parquet")
+                out["pairs"] = "draws of pairs.parquet"
+            if draws.supply is not None:
+                users = np.asarray(ids_of(candidates.user_ids, candidates.n_users))
+                columns = {candidates.user_name: np.tile(users, n), "supply": draws.supply.ravel()}
+                columns["draw"] = np.repeat(np.arange(n), len(users))
+                pq.write_table(pa.table(columns), self.folder / "draws of users.parquet")
+                out["users"] = "draws of users.parquet"
+        return out
 
     def _objective(self) -> str:
         objective, n = self.problem.maximize, len(self.problem.subject_to)
@@ -201,6 +232,20 @@ def read_again(candidates: oa.Candidates) -> oa.Candidates:
         tables["pairs"], users=tables["users"], items=tables["items"], user=candidates.user_name,
         item=candidates.item_name, columns=columns, uncertainty=deviations or None,
     )  # fmt: skip
+
+
+def drawn_again(draws: oa.Draws, again: oa.Candidates) -> oa.Draws:
+    """Draws for what `read_again` has made of their candidates: users, and pairs of a user, may be in another order."""
+    before, after = (tables_of(one) for one in (draws.candidates, again))
+    ids = [draws.candidates.user_name, draws.candidates.item_name]
+
+    def places(table: str, names: list[str]) -> Any:
+        old, new = (of[table].select(names).to_pandas() for of in (before, after))
+        return pd.Index(old.itertuples(index=False, name=None)).get_indexer(new.itertuples(index=False, name=None))
+
+    columns = {name: of[:, places("pairs", ids)] for name, of in draws.columns.items()}
+    supply = None if draws.supply is None else draws.supply[:, places("users", ids[:1])]
+    return oa.Draws(again, columns, supply)
 
 
 def toml(value: Any) -> str:

@@ -122,14 +122,14 @@ def _published(where: Path, gates: str, change: Callable[[str], str] | None) -> 
     return folder
 
 
-def in_python(folder: Path, start: Any = None, calibrated: Any = None) -> oa.Policy:
-    """The policy of the job, made in Python."""
+def problem_in_python(folder: Path, calibrated: Any = None, uncertainty: Any = None) -> oa.Problem:
+    """The problem of the job, stated in Python."""
     frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("pairs", "users", "items")}
     campaigns = pd.read_csv(folder / "campaigns.csv").set_index("campaign")
-    cands = oa.Candidates.from_frames(**frames).calibrated(calibrated or {})
+    cands = oa.Candidates.from_frames(**frames, uncertainty=uncertainty).calibrated(calibrated or {})
     campaign, total = oa.exposure(by="campaign"), oa.total
     organic = float(oa.organic(cands, "relevance", size=3)[0])
-    problem = oa.Problem(
+    return oa.Problem(
         cands,
         total("relevance") + 0.4 * total("promotion"),
         [
@@ -139,4 +139,9 @@ def in_python(folder: Path, start: Any = None, calibrated: Any = None) -> oa.Pol
         ],
         oa.Slate(3, at_most={"artist": 1}),
     )
+
+
+def in_python(folder: Path, start: Any = None, calibrated: Any = None) -> oa.Policy:
+    """The policy of the job, made in Python."""
+    problem = problem_in_python(folder, calibrated)
     return oa.solve(problem, gap=1e-5, threads=1, start=start).policy(valid_for=172800)

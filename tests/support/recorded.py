@@ -20,6 +20,7 @@ class Solved:
     options: Mapping[str, Any]
     solution: oa.Solution | None
     policies: list[Mapping[str, Any]] = field(default_factory=list)  # arguments of each call of its `policy`
+    by_risk: bool = False  # a call of `oa.solve_uncertain`; the solution is that of its answer
 
 
 @dataclass
@@ -47,7 +48,7 @@ def _from_the_package() -> bool:
 def recorded() -> Iterator[Recorded]:
     """Record the solves of the block, other than those that the package makes for itself."""
     found, solve, stay_close, policy = Recorded(), oa.solve, oa.stay_close, oa.Solution.policy
-    frontier, again = oa.frontier, oa.Session.solve
+    frontier, again, uncertain = oa.frontier, oa.Session.solve, oa.solve_uncertain
 
     def solving(problem: oa.Problem, **options: Any) -> oa.Solution:
         solution = solve(problem, **options)
@@ -67,6 +68,12 @@ def recorded() -> Iterator[Recorded]:
             found.solves.append(Solved(solution.problem, options, solution))
         return solution
 
+    def solving_by_risk(problem: oa.Problem, **options: Any) -> oa.UncertainSolution:
+        answer = uncertain(problem, **options)
+        if not _from_the_package():
+            found.solves.append(Solved(problem, options, answer.solution, by_risk=True))
+        return answer
+
     def staying(previous: Any, weight: float) -> Any:
         term = stay_close(previous, weight)
         found.earlier[id(term.earlier)] = (term.earlier, previous)
@@ -84,5 +91,6 @@ def recorded() -> Iterator[Recorded]:
         mock.patch.object(oa, "solve", solving), mock.patch.object(oa, "stay_close", staying),
         mock.patch.object(oa.Solution, "policy", making), mock.patch.object(oa, "frontier", sweeping),
         mock.patch.object(oa.Session, "solve", solving_again),
+        mock.patch.object(oa, "solve_uncertain", solving_by_risk),
     ):  # fmt: skip
         yield found

@@ -22,6 +22,7 @@ from oasis_alloc.problem_file.entries import ENTRIES, TOO_LARGE, Tables, check_e
 from oasis_alloc.problem_file.expression import SourcePosition, evaluate
 from oasis_alloc.problem_file.limits import from_file, read_limits
 from oasis_alloc.problem_file.tables import read_table
+from oasis_alloc.problem_file.uncertain import UNCERTAINTY, check_tables, read_uncertainty
 from oasis_alloc.statement.slate import Slate
 
 FORMATS = ("parquet", "csv")
@@ -32,8 +33,9 @@ _PER_USER = ("size", "at_least", "supply")  # entries that may have a number per
 class Statement:
     """A problem read from a file, with its `[solve]` and `[output]`.
 
-    `solve` are keyword arguments of `oasis_alloc.solve`; `directory` and `format` are None where not given; `stated`
-    is the file as TOML has it.
+    `solve` are keyword arguments of `oasis_alloc.solve`. If the file has `[uncertainty]`, they are keyword arguments of
+    `oasis_alloc.solve_uncertain`, and so are those of `uncertainty`, which is None in other files. `directory` and
+    `format` are None where not given; `stated` is the file as TOML has it.
     """
 
     path: Path
@@ -42,23 +44,29 @@ class Statement:
     directory: str | None
     format: str | None
     stated: Mapping[str, Any]
+    uncertainty: Mapping[str, Any] | None = None
 
 
 def read_statement(
-    path: Path, more: Tables | None = None, last: Path | None = None, files: Files | None = None
+    path: Path,
+    more: Tables | None = None,
+    last: Path | None = None,
+    files: Files | None = None,
+    by_risk: bool = False,
 ) -> Statement:
     """Read a statement and the data it names; relative paths start at the statement's own folder, and those of
     object storage are copied first; `files` has such copies.
 
     `more` are tables that the file may have in addition, with their entries: those of a job. `last` is the solution
-    that "last run" means in a job; without it there is nothing to start from or to stay close to.
+    that "last run" means in a job; without it there is nothing to start from or to stay close to. `by_risk` says that
+    the caller solves by risk what has `[uncertainty]`; other callers would solve another problem, so it is refused.
 
     Raises `InputError` for files that cannot be read and data that are invalid, `ProblemError` for an
     invalid statement, with the line if it is known.
     """
     source = read_source(path)
     try:
-        return _read(source, path, _known_entries(more or {}), Last(more is not None, last), files)
+        return _read(source, path, _known_entries(more or {}), Last(more is not None, last), files, by_risk)
     except OasisAllocError:
         raise
     except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:  # numbers beyond any array
@@ -85,10 +93,17 @@ def parsed(source: str, file: str) -> dict[str, Any]:
         raise ProblemError(f"{file}: not valid TOML: {error}.") from error
 
 
-def _read(source: str, path: Path, known: Tables, last: Last, files: Files | None) -> Statement:
+def _read(source: str, path: Path, known: Tables, last: Last, files: Files | None, by_risk: bool) -> Statement:
     file = path.name
     stated = parsed(source, file)
     check_entries(stated, file, known)
+    if UNCERTAINTY in stated:
+        if not by_risk:
+            raise ProblemError(
+                f"{file}: [{UNCERTAINTY}] is solved by oasis-alloc solve and oasis-alloc run only. To use the problem "
+                "without it elsewhere, remove the table."
+            )
+        check_tables(stated, file)
     chosen = stated.get("output", {}).get("format", FORMATS[0])
     if chosen not in FORMATS:
         raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")
@@ -128,6 +143,7 @@ def _read(source: str, path: Path, known: Tables, last: Last, files: Files | Non
         directory=text_in(path.parent, output["directory"]) if "directory" in output else None,
         format=output.get("format"),
         stated=stated,
+        uncertainty=read_uncertainty(stated[UNCERTAINTY], problem, files, file) if UNCERTAINTY in stated else None,
     )
 
 

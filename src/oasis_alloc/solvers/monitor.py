@@ -392,7 +392,7 @@ class Monitor:
         rate = self._n_pairs * done / took if took > 0.0 and done > 0.0 else None
         if self.reached:
             return rate, 0.0
-        if not np.isfinite(gap):
+        if not 0.0 < gap < np.inf:  # of 0 it is where an allocation of the best value still misses a limit
             return rate, None
         if self._first is None:
             self._first = (now, gap)

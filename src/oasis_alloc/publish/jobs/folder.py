@@ -54,6 +54,7 @@ class RunFolder:
         return path
 
     def _fetch(self, remote: RemoteFolder, name: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)  # without it, the file seems not to be there
         try:
             with replacing(path) as part:
                 remote.copy_file(name, part)

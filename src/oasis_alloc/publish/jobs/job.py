@@ -19,6 +19,7 @@ from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, ProblemError
 from oasis_alloc.problem_file.entries import ENTRIES, Tables, check_entries
 from oasis_alloc.problem_file.statement import Statement, parsed, read_source, read_statement
+from oasis_alloc.problem_file.uncertain import DRAWS, UNCERTAINTY
 from oasis_alloc.publish.jobs.entries import JOB_ENTRIES
 from oasis_alloc.publish.jobs.runs import Runs
 
@@ -65,9 +66,9 @@ class Job:
         found: Mapping[str, Any] = self.stated.get(name, {})
         return found
 
-    def statement(self, last: Path | None) -> Statement:
-        """Read the tables and make the problem; `last` is the solution that "last run" means."""
-        return read_statement(self.path, JOB_ENTRIES, last=last, files=self.files)
+    def statement(self, last: Path | None, by_risk: bool = False) -> Statement:
+        """Read the tables and make the problem; `last` is the solution that "last run" means, `by_risk` as there."""
+        return read_statement(self.path, JOB_ENTRIES, last=last, files=self.files, by_risk=by_risk)
 
     def digests(self) -> dict[str, str]:
         """{name: SHA-256} of the job file and of every file and folder that it reads.
@@ -95,6 +96,8 @@ class Job:
     def _inputs(self) -> list[tuple[str, str]]:
         candidates = self.table("candidates")
         named = [(name, candidates[name]) for name in _TABLES if name in candidates]
+        drawn = self.table(UNCERTAINTY)
+        named += [(f"{UNCERTAINTY}.{name}", drawn[name]) for name in DRAWS if name in drawn]
         tables = {**self.table("limits"), "supply": self.stated.get("supply"), **self.table("slate")}
         for name, entry in tables.items():
             for kind in ("file", "solution", "ledger"):

@@ -12,12 +12,14 @@ from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem_file.earlier import churn_of, saved_allocation
 from oasis_alloc.publish.jobs.promises import floors_of
 from oasis_alloc.results.organic import best_pairs
+from oasis_alloc.signals.uncertainty.hold import KEPT
 from oasis_alloc.statement.functions.soft import Soft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from oasis_alloc.candidates import Candidates
+    from oasis_alloc.signals.uncertainty.solve import UncertainSolution
     from oasis_alloc.solution import Solution
 
 _WORST = 0.05  # share of users
@@ -41,6 +43,15 @@ def numbers_of(solution: Solution, gates: Mapping[str, Any], last: Path | None) 
         out["prices_at_bounds"] = _at_bounds(solution)
         if "relevance" in gates:
             out["relevance"] = kept(solution, gates["relevance"])
+    return dict(jsonable(out))
+
+
+def numbers_of_risk(answer: UncertainSolution) -> dict[str, Any]:
+    """The proof of an answer by risk, in place of that of its solution; floors that are not held are a violation."""
+    names = ("value", "bound", "gap", "mean", "deviation", "solves", "missed")
+    out = {name: getattr(answer, name) for name in names} | {"risk": repr(answer.risk)}
+    if answer.missed > KEPT:
+        out["violation"] = max(answer.solution.violation, answer.missed)
     return dict(jsonable(out))
 
 

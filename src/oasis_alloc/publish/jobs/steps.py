@@ -17,16 +17,19 @@ from oasis_alloc.common.remote_path import text_at, text_in
 from oasis_alloc.errors import InputError, ProblemError, SolverError
 from oasis_alloc.page.page import page
 from oasis_alloc.problem_file.answers import further_answers
+from oasis_alloc.problem_file.uncertain import solve_stated
 from oasis_alloc.publish.directory import KEEP, PolicyDirectory
 from oasis_alloc.publish.jobs.before import check_later_options, check_publishing, signing_key
 from oasis_alloc.publish.jobs.canary import compare_on, requests_of
 from oasis_alloc.publish.jobs.checks import check_input
+from oasis_alloc.publish.jobs.columns import COLUMNS, with_columns, write_columns
 from oasis_alloc.publish.jobs.findings import Finding
 from oasis_alloc.publish.jobs.folder import POLICY, REQUESTS, SOLUTION, SOLUTION_PAGE, STEP_FORMAT, RunFolder, step_file
 from oasis_alloc.publish.jobs.gates import check_result, gate_of
 from oasis_alloc.publish.jobs.job import Job
 from oasis_alloc.publish.jobs.profile import profile_of
-from oasis_alloc.publish.jobs.result_numbers import numbers_of
+from oasis_alloc.publish.jobs.result_numbers import numbers_of, numbers_of_risk
+from oasis_alloc.signals.uncertainty.solve import UncertainSolution
 
 if TYPE_CHECKING:
     from oasis_alloc.problem_file.statement import Statement
@@ -71,7 +74,7 @@ class Steps:
     @cached_property
     def _statement(self) -> Statement:
         solution = None if self.last is None else self.last.file(SOLUTION)
-        return self.job.statement(solution)
+        return self.job.statement(solution, by_risk=True)
 
     def continue_after_policy(self) -> bool:
         """Take over the reports of the same input up to the policy; False if they are not all there."""
@@ -115,29 +118,36 @@ class Steps:
     def solve(self) -> Solution:
         """Solve, save the solution and its page, and the numbers that gates need."""
         begun, statement = time.perf_counter(), self._statement
-        solution = self._solved(statement)
-        last = None if self.last is None else self.last.file(SOLUTION)
-        numbers = numbers_of(solution, self.job.table("gates"), last)
-        relevance = self.job.table("gates").get("relevance", {}).get("column", "relevance")
+        answer = self._solved(statement)
+        solution = answer.solution if isinstance(answer, UncertainSolution) else answer
+        last, gates = None if self.last is None else self.last.file(SOLUTION), self.job.table("gates")
+        numbers = numbers_of(solution, gates, last)
+        if isinstance(answer, UncertainSolution):
+            numbers |= numbers_of_risk(answer)
+        relevance = gates.get("relevance", {}).get("column", "relevance")
         write_whole(
             self.folder.file(SOLUTION_PAGE),
-            page(statement.problem, solution, self.job.name, relevance).encode("utf-8", "backslashreplace"),
+            page(solution.problem, solution, self.job.name, relevance).encode("utf-8", "backslashreplace"),
         )
         if solution.status.name == "INFEASIBLE":
             some = ", ".join(str(conflict) for conflict in solution.conflicts[:3])
             self._done("solve", "failed", begun, f"infeasible: {some}", numbers=numbers)
             raise Stopped("infeasible", some)
         solution.save(self.folder.file(SOLUTION))
+        if statement.uncertainty is not None:
+            write_columns(self.folder.file(COLUMNS), statement.problem.candidates, solution.problem.candidates)
         for _, write in further_answers(statement, solution, self.folder.path, statement.format):
             write()
-        text = f"{solution.status}: value {solution.value:,.8g}, gap {solution.gap:.1e}"
+        text = f"{solution.status}: value {answer.value:,.8g}, gap {answer.gap:.1e}"
         self._done("solve", "done", begun, text, numbers=numbers)
         return solution
 
-    def _solved(self, statement: Statement) -> Solution:
-        """The solution. The solve goes on from its checkpoint, and begins if there is none that belongs to it."""
+    def _solved(self, statement: Statement) -> Solution | UncertainSolution:
+        """The answer. The solve goes on from its checkpoint, and begins if there is none that belongs to it."""
         from oasis_alloc.solve import solve
 
+        if statement.uncertainty is not None:
+            return solve_stated(statement, statement.solve)
         options = dict(statement.solve)
         resume = options.pop("resume", None)
         if resume is not None:
@@ -232,7 +242,10 @@ class Steps:
         from oasis_alloc.policy import Policy
 
         policy = Policy.load(self.folder.file(POLICY))
-        return policy.to_redis(self._statement.problem.candidates, address, **given)
+        candidates = self._statement.problem.candidates
+        if self._statement.uncertainty is not None:
+            candidates = with_columns(candidates, self.folder.file(COLUMNS))
+        return policy.to_redis(candidates, address, **given)
 
     def failed(self, step: str, error: BaseException) -> None:
         """Report a step that ended with an error."""

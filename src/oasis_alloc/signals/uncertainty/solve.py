@@ -21,7 +21,7 @@ from oasis_alloc.problem import Problem
 from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.signals.uncertainty.hold import KEPT, HeldFloor, held_floors, with_floors
 from oasis_alloc.signals.uncertainty.outer import solve_draws
-from oasis_alloc.signals.uncertainty.quantile import solve_quantile
+from oasis_alloc.signals.uncertainty.quantile import check_independent, solve_quantile
 from oasis_alloc.signals.uncertainty.risks import LowerQuantile, Risk, cap_of, checked_risk, stated_risk
 from oasis_alloc.signals.uncertainty.weighted import DrawnObjective
 from oasis_alloc.solution import Solution
@@ -172,9 +172,29 @@ def solve_uncertain(
         raise ProblemError(f"solve_uncertain() takes an oa.Problem, got {type(problem).__name__}.")
     if draws is not None and not isinstance(draws, Draws):
         raise ProblemError(f"solve_uncertain(draws=...): expected oa.Draws, got {type(draws).__name__}.")
-    risk, wanted = checked_risk(risk), as_real(gap)
+    wanted = as_real(gap)
     if wanted is None or not 0.0 < wanted < np.inf:
         raise ProblemError(f"solve_uncertain(gap={shown(gap)}): expected a positive number.")
+    asked = _Asked(_fitting(risk, draws, hold), draws, wanted, time_limit, threads)
+    return _solved(problem, asked) if not hold else _holding(problem, asked, hold)
+
+
+def check_uncertain(
+    problem: Problem, risk: object = "expected", draws: Draws | None = None, hold: Mapping[str, float] | None = None
+) -> None:
+    """Raise what `solve_uncertain` would raise for these arguments, before anything is computed."""
+    known = _fitting(risk, draws, hold)
+    if hold:
+        held_floors(problem, draws, hold)
+    if isinstance(known, LowerQuantile):
+        check_independent(problem)
+    elif draws is not None:
+        DrawnObjective.of(problem, draws)
+
+
+def _fitting(risk: object, draws: Draws | None, hold: Mapping[str, float] | None) -> Risk:
+    """The risk; `ProblemError` if there is no such risk, or draws that it needs or cannot take."""
+    risk = checked_risk(risk)
     if isinstance(risk, LowerQuantile) and draws is not None:
         raise ProblemError(
             f"risk={risk}: a lower quantile is that of independent errors and takes no draws; with draws, use "
@@ -182,8 +202,7 @@ def solve_uncertain(
         )
     if draws is None and not isinstance(risk, LowerQuantile) and not (hold and risk == "expected"):
         raise ProblemError(f"risk={risk!r} needs draws=oa.Draws(...); for independent errors use oa.LowerQuantile.")
-    asked = _Asked(risk, draws, wanted, time_limit, threads)
-    return _solved(problem, asked) if not hold else _holding(problem, asked, hold)
+    return risk
 
 
 @dataclass(frozen=True, eq=False)
