@@ -15,8 +15,9 @@ from presented import present
 from random_statements import random_program
 
 import oasis_alloc as oa
-from oasis_alloc.errors import SolverError
+from oasis_alloc.errors import CertificateError, SolverError
 from oasis_alloc.solvers import finisher
+from oasis_alloc.solvers.highs import LinearProgramError
 
 KINDS = ("entropy", "kl", "smoothed kl")
 USUAL = 1e-3  # of a slot: no slate is full
@@ -129,7 +130,7 @@ def test_a_linear_program_that_fails_leaves_the_answer_to_the_reference(
     def failing(*args: Any) -> Any:
         calls[0] += 1
         if calls[0] > after:
-            raise SolverError("HiGHS ended with Unknown.")
+            raise LinearProgramError("HiGHS ended with Unknown.")
         return solve(*args)
 
     monkeypatch.setattr(finisher, "solve_lp", failing)
@@ -140,3 +141,25 @@ def test_a_linear_program_that_fails_leaves_the_answer_to_the_reference(
     assert calls[0] > after
     assert solution.status is oa.Status.SOLVED
     assert solution.bound - solution.value <= 1e-6 * solution.value
+
+
+@pytest.mark.parametrize("error", [CertificateError(1.0, 2.0), SolverError("all actors are lost.")])
+@pytest.mark.parametrize("after", [0, 1])
+def test_other_errors_of_a_solver_are_never_caught(
+    error: SolverError, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, solve = [0], finisher.solve_lp
+
+    def failing(*args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] > after:
+            raise error
+        return solve(*args)
+
+    monkeypatch.setattr(finisher, "solve_lp", failing)
+    problem = oa.Problem(
+        market(5), oa.total("v") + oa.log(oa.exposure(by="g")), oa.exposure(by="g") <= 3.5, oa.Slate(2)
+    )
+    with pytest.raises(SolverError) as caught:
+        oa.solve(problem, gap=1e-6, threads=1)
+    assert caught.value is error

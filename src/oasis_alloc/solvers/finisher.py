@@ -17,12 +17,11 @@ from oasis_alloc.common.ascending import without
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import EPSILON, FEASIBLE, relative_gap
 from oasis_alloc.engines.base import Engine, PairSplit
-from oasis_alloc.errors import SolverError
 from oasis_alloc.kernels.solve.decide import N_BINS
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.crash_basis import crash_basis
 from oasis_alloc.solvers.evaluation import evaluate
-from oasis_alloc.solvers.highs import solve_lp
+from oasis_alloc.solvers.highs import LinearProgramError, solve_lp
 from oasis_alloc.solvers.incumbent import Allocation, nonzeros
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
@@ -101,7 +100,7 @@ def finish_rounds(
         max_price = max_price if paid <= max_price else settings.first_slack * paid
         try:
             last = finish(engine, monitor, decision, start, np.minimum(reach, radius), max_price, last, settings)
-        except SolverError:
+        except LinearProgramError:
             if last is None:
                 raise
             return last  # what rounds have found so far is certified

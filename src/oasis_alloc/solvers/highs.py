@@ -26,6 +26,14 @@ _WAYS: tuple[dict[str, object], ...] = (
 )
 
 
+class LinearProgramError(SolverError):
+    """HiGHS has no answer to a linear program that has one.
+
+    A solve may have another way then. It has none after other errors of a solver, such as lost actors or a wrong bound,
+    so those are never caught.
+    """
+
+
 def solve_lp(
     lp: LinearProgram, basis: tuple[Statuses, Statuses] | None = None, time_limit: float | None = None
 ) -> LinearSolution | None:
@@ -52,7 +60,9 @@ def solve_lp(
         if status == highspy.HighsModelStatus.kOptimal or _is_optimal(highs, scale.lp):
             return scale.back(_solution(highs))
         ended = highs.modelStatusToString(status)
-    raise SolverError(f"HiGHS ended with {ended} on a program known to be feasible and bounded. Please report this.")
+    raise LinearProgramError(
+        f"HiGHS ended with {ended} on a program known to be feasible and bounded. Please report this."
+    )
 
 
 def _loaded(

@@ -11,7 +11,6 @@ import numpy as np
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import ROUNDING
 from oasis_alloc.engines.base import Engine
-from oasis_alloc.errors import SolverError
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.row_units import with_units_of_rows
 from oasis_alloc.program.variants import without_idle_limits
@@ -20,6 +19,7 @@ from oasis_alloc.solvers.conic import ask_reference
 from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finer_bound import finer_bound
+from oasis_alloc.solvers.highs import LinearProgramError
 from oasis_alloc.solvers.kept import WarmStart
 from oasis_alloc.solvers.left_nothing import bound_of_nothing
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
@@ -151,7 +151,7 @@ def _other_ways(task: Task) -> Iterator[None]:
     """
     try:
         yield
-    except SolverError:
+    except LinearProgramError:
         if task.name != "dual":
             raise
         ask_reference(task.engine, task.monitor)

@@ -26,9 +26,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.errors import SolverError
 from oasis_alloc.program.program import Program
-from oasis_alloc.solvers.highs import solve_lp
+from oasis_alloc.solvers.highs import LinearProgramError, solve_lp
 from oasis_alloc.solvers.linear import BASIC, LinearProgram, LinearSolution
 from oasis_alloc.solvers.restricted import Restricted
 
@@ -61,7 +60,7 @@ def choose(
         if chosen is None:
             return None
         proof = solve_lp(_proofs(part, chosen, (share / weights)[part.rows]), basis, seconds)
-    except SolverError:  # numbers too different in size for HiGHS: keep the relaxation that was found
+    except LinearProgramError:  # numbers too different in size for HiGHS: keep the relaxation that was found
         return None
     if proof is None:
         return None
