@@ -60,8 +60,11 @@ _COMPILED_FIRST = (
     "tests/kernels/",
 )  # fmt: skip
 _FEW_KERNELS = ("tests/common/", "tests/data/", "tests/project/", "tests/statement/")
-# It is in one of those folders, but what it pickles needs the kernels that another worker compiles first.
-_COMPILED_ELSEWHERE = "tests/common/test_pickling.py"
+# They are in those folders, but their solves need the kernels of rules, which the other worker compiles first.
+_COMPILED_ELSEWHERE = (
+    "tests/common/test_pickling.py", "tests/common/test_threads.py", "tests/data/test_by_label.py",
+    "tests/data/test_multi_keys.py", "tests/project/test_docs.py",
+)  # fmt: skip
 
 
 @pytest.hookimpl(wrapper=True)

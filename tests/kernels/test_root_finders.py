@@ -113,7 +113,7 @@ def user(rule: Rule, values: Array, seed: int = 0, column: Array | None = None, 
         steps=steps, start=start, further=further, staircase=stairs, guard=readonly(np.empty(0)), target=np.empty(0),
     )  # fmt: skip
     pairs = visit.Pairs(
-        readonly(np.array([0, n])), readonly(np.arange(n).astype(np.uint16)), readonly(values.astype(float)),
+        readonly(np.array([0, n])), readonly(np.arange(n).astype(np.uint32)), readonly(values.astype(float)),
         readonly(np.empty((0, n))), readonly(np.zeros(1, np.uint32)),
     )  # fmt: skip
     of = np.vstack([chain, further[None]]) if rule.crossing is not None else chain
