@@ -45,6 +45,11 @@ class Allocation:
         """The probabilities alone."""
         return self.nonzeros[1]
 
+    @property
+    def filled(self) -> float:
+        """The slots that it fills, the sum of x, without an array of all non-zeros."""
+        return float(self.own_x.sum()) + (0 if self.whole is None else self.whole.size)
+
     def has_whole(self, positions: Ints) -> npt.NDArray[np.bool_]:
         """Which of some pairs have x = 1."""
         own = among(positions, self.own[self.own_x == 1.0])

@@ -309,7 +309,7 @@ class Monitor:
         if self._best is None or not self.proven:
             return False
         rounding = 0.0 if self._exact else self.rounding - self._rounding
-        rounding += self._rounding * min(1.0, float(self._best.x.sum()) / self._slots)
+        rounding += self._rounding * min(1.0, self._best.filled / self._slots)
         return relative_gap(self.bound, self._best.value, _OF_PARTS * self._best.size, rounding) <= self._target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:

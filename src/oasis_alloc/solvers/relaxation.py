@@ -103,6 +103,7 @@ def smallest_relaxation(
         none = np.empty(0)
         return Relaxation(0.0, 0.0, beyond, np.inf, (), none, none, none, weights, none.astype(np.int64), none, None)
     at_least = -own.bound
+    positions, x = best.nonzeros
     limits = _limits(program, best.totals)
     at_most, met = _missed(program, best.totals, weights), _met(program, limits, survey)
     if not at_once:  # less than what the total is known to says nothing
@@ -117,8 +118,8 @@ def smallest_relaxation(
         prices=prices,
         told=prices,
         weights=weights,
-        positions=best.positions,
-        x=best.x,
+        positions=positions,
+        x=x,
         last=last if last is not None and last.part.pairs.size == program.n_pairs else None,
     )
 
@@ -289,7 +290,7 @@ def best_relaxed(
         if own.best is None or own.prices is None:  # stopped before it had an answer
             status = stopped or status
             break
-        answer = evaluate(stated, own.best.positions, own.best.x)
+        answer = evaluate(stated, *own.best.nonzeros)
         missed = _avoidable(stated, answer.totals, smallest.weights)
         last = _Penalized(answer, missed, own.prices, own.bound, penalty)
         found.append(last)

@@ -108,13 +108,13 @@ class Checkpointer:
             monitor.iterate if monitor.iterate is not None and _has_begun(monitor) else DualIterate(np.empty(0), np.nan)
         )
         best = monitor.best if monitor.best is not None and monitor.best.feasible else None
-        none = np.empty(0)
+        positions, x = (np.empty(0, np.int64), np.empty(0)) if best is None else best.nonzeros
         state = files.SolverState(
             z=iterate.z,
             gamma=iterate.gamma,
             prices=prices,
-            positions=none.astype(np.int64) if best is None else best.positions,
-            x=none if best is None else best.x,
+            positions=positions,
+            x=x,
             stage=monitor.stage,
             passes=monitor.before[0] + passes,
             seconds=monitor.before[1] + monitor.seconds,
