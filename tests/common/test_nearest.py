@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
 
-from oasis_alloc.common.nearest import nearest
+from oasis_alloc.common.nearest import _BLOCK, _alike, nearest
 from oasis_alloc.data.by_group import Labels
 
 LONG_NAMES = {
@@ -35,3 +36,13 @@ def test_a_label_of_any_length_is_compared_in_little_time() -> None:
     assert nearest("7" + "ba" * 100_000, names) != []
     assert nearest("z" * 10**6, names) == []
     assert time.process_time() - start < 20.0  # 0.2 s; hours if all letters of all names were compared
+
+
+@pytest.mark.parametrize("length", [12, 126])
+@pytest.mark.parametrize("ending", ["", "\n", "\nö", "ö"])
+def test_two_typing_errors_are_found_wherever_names_are_in_a_block(length: int, ending: str) -> None:
+    n, draw = 2 * _BLOCK + 7, random.Random(0)
+    names = ["".join(draw.choices("abcdefgh", k=12)).ljust(length, "x") + ending * (k % 5 == 0) for k in range(n)]
+    for k in (0, 5, _BLOCK - 1, _BLOCK, 2 * _BLOCK - 1, n - 1):
+        typo = "".join((names[k][:4], "-", names[k][5:8], "*", names[k][8:]))
+        assert names[k] in [names[at] for at in _alike(typo, names)]
