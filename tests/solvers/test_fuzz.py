@@ -24,9 +24,12 @@ import oasis_alloc as oa
 OVERFLOWED = (2272, 4786)  # Newton steps met totals without any curvature
 RESERVED = 20188  # relaxed to an optimum of 0, where all of the judge's value was what its own reserve buys
 ROUNDED = (473, 857, 3247, 4118)  # relaxed: rounding of penalties was more than the gap of values
+KEPT = 20501  # a floor that conflicts with a kept share: its amount counted on what slates may lack for rounding
+REFERENCED = 3327  # the reference had the prices, and their bound was wider by the smoothing of its visit
 SMALL = 4877  # limits of 0 next to a conflict of 2e-6: no part of a limit of 0 is free
 TRIMMED = 21066  # all of a fractional pair was taken off, and a rounding more
-SEEDS = [*range(1, 4), OVERFLOWED[1], RESERVED, SMALL, TRIMMED, *full_only(*range(4, 31), OVERFLOWED[0], *ROUNDED)]
+SEEDS = [*range(1, 4), OVERFLOWED[1], RESERVED, SMALL, TRIMMED, KEPT]
+SEEDS += full_only(*range(4, 31), OVERFLOWED[0], *ROUNDED, REFERENCED)
 BY_CAMPAIGN = Sum((Term(1.0, None, ("campaign",)),))
 COST = Sum((Term(1.0, "cost", ("campaign",)),), unit=1e-7)
 

@@ -190,6 +190,11 @@ def keep_target(organic: Floats, share: float) -> Floats:
     return np.asarray(target - _ROUNDING * np.abs(target))
 
 
+def without_rounding(target: Floats) -> Floats:
+    """The bound that `keep_target` subtracted the amount for rounding from."""
+    return np.asarray(target / (1.0 - _ROUNDING * np.sign(target)))
+
+
 def _climbed(mass: Floats, steps: Floats) -> Floats:
     """Sum of the steps up to a mass; the last step continues if rounding moves the mass past the end."""
     below = np.concatenate([[0.0], np.cumsum(steps)])

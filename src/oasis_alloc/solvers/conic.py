@@ -20,6 +20,7 @@ from oasis_alloc.errors import SolverError
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program, RowBlock, block_of
 from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.finer_bound import finer_bound
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.highs import without_banner
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop
@@ -101,10 +102,12 @@ def ask_reference(engine: Engine, monitor: Monitor) -> None:
 
     Its answer is certified like any other, so it can only make the certificate better.
     """
-    program = engine.program
+    program, before = engine.program, monitor.prices
     if program.stream is None and program.n_pairs <= _SECOND_OPINION:
         with suppress(SolverError):
             optimize_conic(engine, monitor, None)
+        if monitor.prices is not before:  # the bound at other prices has its own smoothing to lose
+            finer_bound(engine, monitor)
 
 
 def _conic(block: RowBlock, totals: Any, unit: Floats) -> Conic:

@@ -153,20 +153,21 @@ def decided(
 def without_ties(stated: Engine, monitor: Monitor, smallest: Relaxation) -> Relaxation:
     """The relaxation of a proven conflict, chosen by `ties.py` if several have the least total.
 
-    Verdict, proof and prices do not change. Programs that were not solved at once, and conflicts near rounding, keep
-    the relaxation that was found.
+    Verdict, proof and prices do not change. Programs that were not solved at once keep the relaxation that was found;
+    so do conflicts near rounding, but for what rounding of `keep` gave.
     """
-    if smallest.last is None or 0.0 < smallest.at_least <= _CLEAR * smallest.tolerance:
+    if smallest.last is None:
         return smallest
-    program, survey = stated.program, stated.survey()
-    choice = choose(program, smallest.last.part, smallest.last.solution, smallest.weights, monitor.seconds_left)
+    program, survey, last = stated.program, stated.survey(), smallest.last
+    clear = not 0.0 < smallest.at_least <= _CLEAR * smallest.tolerance
+    choice = choose(program, last.part, last.solution, smallest.weights, monitor.seconds_left, clear)
     if choice is None:
         return smallest
     best = evaluate(stated, choice.positions, choice.x)
     missed = _missed(program, best.totals, smallest.weights)
     binding = (choice.prices != 0.0) | (program.ratios(best.totals) > 0.0)  # others can be as large as they like
     size = float(_limits(program, best.totals)[binding] @ smallest.weights[binding])
-    if missed > smallest.at_most + _ROUNDING * max(smallest.at_most, size):
+    if missed > smallest.at_most + choice.more + _ROUNDING * max(smallest.at_most, size):
         return smallest  # the numbers differ so much in size that the choice is not accurate enough
     met = _met(program, _limits(program, best.totals), survey)
     return replace(

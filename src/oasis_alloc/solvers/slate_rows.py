@@ -39,6 +39,14 @@ class SlateRows:
     width: Floats
     cost: Floats
 
+    def lower_of(self, rules: LoweredRules, target: Floats) -> Floats:
+        """`lower` where users keep another `target` than that of the rules; both (n_users,)."""
+        out = self.lower.copy()
+        guards = slice(out.size - self.n_guards, out.size)
+        users = self.names[guards] % rules.size.size  # every kind of rows has a multiple of n_users numbers
+        out[guards] += (target - rules.target)[users]
+        return out
+
 
 @dataclass(frozen=True, eq=False)
 class _Rows:

@@ -27,6 +27,7 @@ import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.slate_rules import without_rounding
 from oasis_alloc.solvers.highs import LinearProgramError, solve_lp
 from oasis_alloc.solvers.linear import BASIC, LinearProgram, LinearSolution
 from oasis_alloc.solvers.restricted import Restricted
@@ -43,32 +44,58 @@ class Choice:
     positions: npt.NDArray[np.int64]
     x: Floats
     prices: Floats  # by row
+    more: float  # than the least total that was given: slates keep all that they have to keep, without any rounding
 
 
 def choose(
-    program: Program, part: Restricted, smallest: LinearSolution, weights: Floats, seconds: float | None
+    program: Program, part: Restricted, smallest: LinearSolution, weights: Floats, seconds: float | None, clear: bool
 ) -> Choice | None:
-    """The choice among the least relaxations; None if time ran out.
+    """The choice among the least relaxations; None if there is none, or time ran out.
 
     `part` is the whole relaxation as a linear program (see `variants.relaxed`), `smallest` a solution of it;
-    `weights` are of a missed unit, by row of `program`, with the original limits.
+    `weights` are of a missed unit, by row of `program`, with the original limits. If the conflict is not `clear` of
+    rounding, ties are not broken.
+
+    With `keep`, slates may lack a billionth of what they have to keep. A total can gain many times of that, and an
+    amount that is reported as enough would be too small for slates that lack nothing. So the chosen ones lack nothing.
     """
-    share = shares(program)
-    basis = smallest.columns, smallest.rows
+    share, more = shares(program), 0.0
+    if not (clear or part.slates.n_guards):
+        return None
     try:
+        if part.slates.n_guards:
+            part, found = _kept_exactly(program, part), smallest
+            exact = solve_lp(part.lp, (found.columns, found.rows), seconds)
+            if exact is None:
+                return None
+            more, smallest = max(0.0, float(part.lp.cost @ (found.x - exact.x))), exact
+        if not clear:
+            return _choice(program, part, smallest, smallest, more)
+        basis = smallest.columns, smallest.rows
         chosen = solve_lp(_smallest_cost_among(part, smallest, (share * weights)[part.rows]), basis, seconds)
         if chosen is None:
             return None
         proof = solve_lp(_proofs(part, chosen, (share / weights)[part.rows]), basis, seconds)
     except LinearProgramError:  # numbers too different in size for HiGHS: keep the relaxation that was found
         return None
-    if proof is None:
-        return None
+    return None if proof is None else _choice(program, part, chosen, proof, more)
+
+
+def _choice(program: Program, part: Restricted, chosen: LinearSolution, proof: LinearSolution, more: float) -> Choice:
     told = np.zeros(program.n_rows)
     told[part.rows] = part.prices(proof)
     x = np.clip(chosen.x[: part.pairs.size], 0.0, 1.0)
     kept = np.flatnonzero(x > _ABOUT_ZERO)
-    return Choice(part.pairs[kept], x[kept], told)
+    return Choice(part.pairs[kept], x[kept], told, more)
+
+
+def _kept_exactly(program: Program, part: Restricted) -> Restricted:
+    """The same program for slates that keep all that they have to, not all but an amount for rounding."""
+    rules = program.rules
+    assert rules is not None  # there are guards
+    lower = part.lp.row_lower.copy()
+    lower[: part.n_slates] = part.slates.lower_of(rules, without_rounding(rules.target))
+    return replace(part, lp=replace(part.lp, row_lower=lower))
 
 
 def shares(program: Program) -> Floats:
