@@ -6,7 +6,7 @@ at a price where two candidates of a user, or a candidate and none, have equal s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -92,10 +92,16 @@ def one_limit(seed: int) -> OneLimit:
 STALLED = (15, 36, 63, 69, 90, 107, 139, 192, 241, 254, 313, 323, 388, 394)
 
 
+# these stalled too: a missed unit cost less than a limit of 3e-14 and 5e-15 of the largest contribution is worth
+CHEAP = (1985, 2106)
+
+
 @pytest.mark.few(4)
-@pytest.mark.parametrize("seed", [*STALLED, *full_only(*range(400, 500))])
-def test_a_limit_is_kept_however_much_single_candidates_add(seed: int) -> None:
+@pytest.mark.parametrize("seed", [*STALLED, *CHEAP, *full_only(*range(400, 500))])
+@pytest.mark.parametrize("times", [1.0, *full_only(1e-3)])
+def test_a_limit_is_kept_however_much_single_candidates_add(seed: int, times: float) -> None:
     case = one_limit(seed)
+    case = replace(case, limit=case.limit * times)
     solution = oa.solve(case.problem, gap=1e-6, threads=1)
     best = case.optimum()
     typical = float(np.abs(case.value).mean()) * case.n_users * case.size

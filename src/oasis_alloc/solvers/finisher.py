@@ -143,7 +143,7 @@ def finish_rounds(
             settled = False  # the chords of curved functions can still be finer
         if settled:
             # no pair is fixed against its price: more rounds would not help
-            if monitor.may_conflict or not last.missed.any() or max_price > settings.max_slack * scale:
+            if monitor.may_conflict or not last.missed.any() or max_price > _highest(engine, last, scale, settings):
                 return last
             max_price *= 1e3  # the limits can be met, but not at this price of a slack
         decision = wider
@@ -161,6 +161,16 @@ def _first_radius(
         margins[block.rows] = np.maximum(margins[block.rows], settings.min_margin * own)
         radius[block.rows] = np.clip(margins[block.rows], settings.first_radius * own, own)
     return margins, radius
+
+
+def _highest(engine: Engine, last: Round, scale: float, settings: DualSettings) -> float:
+    """The price of a missed unit, in units of scores, above which slacks do not go: what the missed limits are worth.
+
+    A limit that is a part of what a typical pair adds has a price that is as many times higher.
+    """
+    sizes, row_scale = last.part.small.sizes[last.missed], engine.program.row_scale[last.missed]
+    times = float((row_scale[sizes > 0.0] / sizes[sizes > 0.0]).max(initial=1.0))
+    return max(settings.max_slack * scale, settings.first_slack * times * engine.survey().largest)
 
 
 def _wide_enough(program: Program, last: Round, start: Floats, radius: Floats, settings: DualSettings) -> Floats:
