@@ -53,7 +53,7 @@ class ClusterHere(Cluster):
 
     def close(self) -> None:
         """Forget the actors."""
-        self._seats, self._engines, self._deferred = [], {}, []
+        self._end()
 
 
 def _sent(given: Any) -> Any:
