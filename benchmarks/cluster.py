@@ -50,6 +50,7 @@ from oasis_alloc.program.lowering import lower
 
 REPEATS, ROUNDS, PAIRWISE = 7, 50, 40
 _PAIRWISE, _FEW = "pairwise", 100_000
+_ROW = "row: "  # begins the line of a process that has its numbers: libraries print, too
 ATTEMPTS = 4  # Ray gives a node 30 seconds to start, which is too short where many programs run
 
 
@@ -136,6 +137,20 @@ def _point(engine: Chunked) -> tuple[np.ndarray, float]:
     """(prices by row, smoothing) at which about half of the caps bind."""
     size = engine.survey().size
     return np.where(np.arange(engine.program.n_rows) % 2 == 0, 0.3 * size, 0.0), 0.05 * size
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def row_in(printed: str) -> dict[str, Any]:
+    """The row of a process, from all that it printed."""
+    rows = [line.removeprefix(_ROW) for line in printed.splitlines() if line.startswith(_ROW)]
+    if not rows:
+        raise ValueError(f"a process printed no line that begins with {_ROW!r}; its last words: {printed[-200:]!r}")
+    row: dict[str, Any] = json.loads(rows[-1])
+    return row
 
 
 def _start_ray(actors: int) -> None:
@@ -229,8 +244,13 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         way = pairwise if given.one == _PAIRWISE else partial(measure, given.one)
-        print(json.dumps(way(int(given.pairs[0]), given)))
+        print(_ROW + json.dumps(way(int(given.pairs[0]), given)), flush=True)
         return
+    if given.pairwise is not None and not 1 <= given.pairwise <= cores():
+        parser.error(
+            f"--pairwise {given.pairwise}: expected the number of actors, 1 to {cores()}, one per core of this "
+            f"machine; the number of passes is always {PAIRWISE}"
+        )
     about, rows = description(), list[dict[str, Any]]()
     print(heading(about))
     for pairs in given.pairs:
@@ -264,7 +284,7 @@ def all_ways(pairs: int, given: argparse.Namespace) -> list[dict[str, Any]]:
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=attempt == ATTEMPTS - 1)
                 if done.returncode == 0:
                     break
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            rows.append(row_in(done.stdout))
             print(f"{way}: {rows[-1]}", flush=True)
     return rows
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import oasis_alloc as oa
 from oasis_alloc.engines import engine_for
-from oasis_alloc.engines.ray.cluster import dealt
+from oasis_alloc.engines.ray.calls import dealt
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.program.lowering import lower
 

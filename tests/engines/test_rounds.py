@@ -106,13 +106,14 @@ def calls_of(engine: Chunked) -> list[Any]:
         out += [visit.bound, visit.totals, visit.curvature(prices)]
     out += visit.slates()
     split = engine.decide(prices, np.full(program.n_rows, 0.02 * size))
-    out += [split.undecided, split.shown, *engine.add_up(split.shown, np.ones(split.shown.size))]
-    x = np.ones(split.shown.size)
+    shown = split.shown.array()
+    out += [split.undecided, shown, *engine.add_up(shown, np.ones(shown.size))]
+    x = np.ones(shown.size)
     x[::7] = 0.25
-    out += engine.add_up(split.shown, x)
-    out += engine.add_up(split.shown[5:], x[5:])
+    out += engine.add_up(shown, x)
+    out += engine.add_up(shown[5:], x[5:])
     out += [engine.take(split.undecided).value, engine.visit(prices, 0.01 * size).smoothed, engine.thresholds]
-    out += [engine.decide(prices, np.zeros(program.n_rows)).shown, engine.histogram(prices, size)]
+    out += [engine.decide(prices, np.zeros(program.n_rows)).shown.array(), engine.histogram(prices, size)]
     return out
 
 

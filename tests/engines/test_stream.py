@@ -244,7 +244,7 @@ def test_the_engine_reads_pairs_that_it_does_not_hold(streamed: oa.Candidates) -
     with engine_for(programs[0]) as memory, engine_for(programs[1]) as stream:
         margins = np.full(prices.size, 0.01)
         decisions = [engine.decide(prices, margins) for engine in (memory, stream)]
-        assert np.array_equal(decisions[0].shown, decisions[1].shown)
+        assert np.array_equal(decisions[0].shown.array(), decisions[1].shown.array())
         assert decisions[0].bound == decisions[1].bound == pytest.approx(memory.visit(prices, 1e-9).bound, rel=1e-12)
         for size in (40, 4_000):  # of which some are held
             positions = np.sort(rng.permutation(MARKET.n_pairs)[:size])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import oasis_alloc as oa
 from oasis_alloc.data.multi_keys import MultiKey
+from oasis_alloc.engines.shown import NonZeros
 from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.draw import rounding as kernels
@@ -209,7 +210,7 @@ def mixed(cands: oa.Candidates, slate: oa.Slate, *rules: Any) -> oa.Solution:
         found = oa.solve(oa.Problem(cands, objective, rules, slate))
         x += share * found.allocation
     shown = np.flatnonzero(x)
-    return replace(found, pairs=shown, x=np.minimum(x[shown], 1.0))
+    return replace(found, _nonzeros=NonZeros(shown, np.minimum(x[shown], 1.0)))
 
 
 GENRES = [["a", "b"], ["b"], ["c", "a"], [], ["b", "c"], ["a"], ["c"], ["a", "b", "c"], [], ["b"], ["c"], ["a"]]

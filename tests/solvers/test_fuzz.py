@@ -20,6 +20,7 @@ from random_programs import Gain, Limits, RandomProgram, Sum, Term
 from random_statements import random_program
 
 import oasis_alloc as oa
+from oasis_alloc.engines.shown import NonZeros
 
 OVERFLOWED = (2272, 4786)  # Newton steps met totals without any curvature
 RESERVED = 20188  # relaxed to an optimum of 0, where all of the judge's value was what its own reserve buys
@@ -107,6 +108,8 @@ def test_nothing_is_wrong_with_right_answers(which: str, status: str) -> None:
 def caught(which: str, **changes: Any) -> set[str]:
     """The categories of what is found where parts of an answer are replaced."""
     presented, solution = answer(which)
+    if "pairs" in changes:
+        changes["_nonzeros"] = NonZeros(changes.pop("pairs"), changes.pop("x"))
     return {category for category, _ in findings(presented, replace(solution, **changes))}
 
 

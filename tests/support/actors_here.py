@@ -53,7 +53,7 @@ class ClusterHere(Cluster):
 
     def close(self) -> None:
         """Forget the actors."""
-        self._seats, self._engines, self._deferred = [], {}, []
+        self._end()
 
 
 def _sent(given: Any) -> Any:
@@ -71,16 +71,22 @@ def _sent(given: Any) -> Any:
     return copy
 
 
-class _Unread:
-    """In place of a metric of Ray."""
+class Recorded:
+    """In place of a metric of Ray: keeps the number of each set of tags, and refuses tags that were not declared."""
 
-    def __init__(self, name: str, **about: Any) -> None:
-        self.name = name
+    def __init__(self, name: str, description: str = "", tag_keys: tuple[str, ...] = ()) -> None:
+        self.name, self._keys = name, set(tag_keys)
+        self.values: dict[tuple[str, ...], float] = {}
 
-    def set(self, value: float, **about: Any) -> None:
-        """Nothing reads it."""
+    def set(self, value: float, tags: dict[str, str] | None = None) -> None:
+        """Of a gauge."""
+        assert set(tags or {}) == self._keys
+        self.values[tuple((tags or {}).values())] = value
 
-    inc = set
+    def inc(self, value: float, tags: dict[str, str] | None = None) -> None:
+        """Of a counter."""
+        assert value > 0.0
+        self.set(self.values.get(tuple((tags or {}).values()), 0.0) + value, tags)
 
 
 def actors_here(monkeypatch: pytest.MonkeyPatch, lose: Lose = lambda number, name: False) -> list[ClusterHere]:
@@ -97,7 +103,7 @@ def actors_here(monkeypatch: pytest.MonkeyPatch, lose: Lose = lambda number, nam
 
     monkeypatch.setattr(oa.RayEngine, "_started", started)
     context = SimpleNamespace(get_node_id=lambda: "here")
-    metrics = SimpleNamespace(Counter=_Unread, Gauge=_Unread, Histogram=_Unread)
+    metrics = SimpleNamespace(Counter=Recorded, Gauge=Recorded)
     modules = {
         "ray": SimpleNamespace(kill=lambda actor: None, get_runtime_context=lambda: context),
         "ray.util": SimpleNamespace(metrics=metrics),

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
+from oasis_alloc.engines.shown import Shown
 from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
@@ -81,7 +82,7 @@ class PairSplit:
     """The decision of prices on every pair (see kernels/solve/decide.py)."""
 
     undecided: npt.NDArray[np.int64]  # pair numbers, ascending
-    shown: npt.NDArray[np.int64]  # pairs that are shown
+    shown: Shown  # pairs that are shown
     bound: float = np.inf  # sum_u max s x at the prices of the decision; under rules the same with a little smoothing
 
 
@@ -181,6 +182,10 @@ class Engine(Protocol):
 
     def sums(self, positions: npt.NDArray[np.int64], x: Floats) -> AllocationSums:
         """The same, with the sizes of the summands."""
+        ...
+
+    def sums_with(self, shown: Shown, own: npt.NDArray[np.int64], x: Floats) -> AllocationSums:
+        """The same of pairs that are shown, and of others, by ascending positions, with their x."""
         ...
 
     def plain(self) -> Engine:

@@ -19,6 +19,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
 from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of, pairs_of, parts_of, positions_of
 from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.engines.shown import Shown, ShownHere, nonzeros
 from oasis_alloc.engines.surveyed import Surveyed
 from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
@@ -260,7 +261,8 @@ class Chunked(Surveyed):
         bounds = np.zeros((self._n, 1))
         parts = self._decide_pieces(self.program.tables(prices), self.program.widest(margins), self._kink, bounds)
         self.passes += 1.0
-        return PairSplit(positions_of(parts), positions_of(parts, second=True), float(bounds.sum()))
+        shown = ShownHere(positions_of(parts, second=True))
+        return PairSplit(positions_of(parts), shown, float(bounds.sum()))
 
     def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
         """The undecided and the shown pairs of each chunk; what its slates are worth goes into bounds (n_chunks, 1)."""
@@ -326,9 +328,15 @@ class Chunked(Surveyed):
         return sums.value, sums.totals
 
     def sums(self, positions: Ints, x: Floats) -> AllocationSums:
-        program, taken = self.program, self.take(positions)
-        values = self._add_up_chunks(taken, x)
-        load, decrement_cost = self._added_up(self._load), program.diminished(taken, x)
+        taken = self.take(positions)
+        return self._as_sums(self._add_up_chunks(taken, x), self.program.diminished(taken, x))
+
+    def sums_with(self, shown: Shown, own: Ints, x: Floats) -> AllocationSums:
+        return self.sums(*nonzeros(shown.array(), own, x))
+
+    def _as_sums(self, values: Floats, decrement_cost: float) -> AllocationSums:
+        """The sums over all chunks, of their values and of the totals in `_load`."""
+        program, load = self.program, self._added_up(self._load)
         return AllocationSums(
             float(values.sum()) - decrement_cost, decrement_cost, program.totals(load), program.activity(load)
         )

@@ -18,6 +18,7 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import Engine, PairSplit, Visit
+from oasis_alloc.engines.shown import Shown, nonzeros
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program
@@ -32,8 +33,9 @@ class Core:
         self._outer = engine
         users, positions, indptr, fixed = _parts(program, split)
         self._positions, self._fixed = positions, fixed
+        none = np.empty(0, np.int64)
         self.share = positions.size / max(1, program.n_pairs)
-        sums = engine.sums(fixed, np.ones(fixed.size))
+        sums = engine.sums_with(fixed, none, np.empty(0))
         self._value, self._totals, self._activity = sums.value, sums.totals, sums.activity
         pairs = engine.take(positions)
         store = pairs.store
@@ -66,9 +68,7 @@ class Core:
     def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
         at, x = self._inner.last_slates(prices, gamma)
         self._outer.passes += self.share
-        positions = np.concatenate([self._positions[at], self._fixed])
-        order = np.argsort(positions, kind="stable")
-        return positions[order], np.concatenate([x, np.ones(self._fixed.size)])[order]
+        return nonzeros(self._fixed.array(), self._positions[at], x)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._outer, name)
@@ -77,14 +77,11 @@ class Core:
         self._inner.close()
 
 
-def _parts(program: Program, split: PairSplit) -> tuple[Ints, Ints, Ints, Ints]:
+def _parts(program: Program, split: PairSplit) -> tuple[Ints, Ints, Ints, Shown]:
     """(users with open pairs, their open and shown pairs, where each one's start, the shown pairs of the others)."""
     indptr = program.indptr
-    open_ = np.zeros(program.n_users, np.bool_)
-    open_[program.users_of(split.undecided)] = True
-    owner = program.users_of(split.shown)
-    inside = open_[owner]
-    positions = np.sort(np.concatenate([split.undecided, split.shown[inside]]))
-    users = np.flatnonzero(open_)
+    users = np.unique(program.users_of(split.undecided))
+    inside = split.shown.of_users(indptr, users)
+    positions = np.sort(np.concatenate([split.undecided, inside]))
     starts = np.searchsorted(positions, indptr[users])
-    return users, positions, np.append(starts, positions.size).astype(np.int64), split.shown[~inside]
+    return users, positions, np.append(starts, positions.size).astype(np.int64), split.shown.without(inside)

@@ -275,7 +275,7 @@ def _made(solution: Solution, problem: Problem, threads: int | None, before: Quo
     prices = program.admit(prices)
     kept = solution._kept
     if kept is not None:
-        positions, x = kept.positions, kept.x
+        positions, x = kept.nonzeros.pairs, kept.nonzeros.x
     elif program.origin is None:
         positions, x = solution.pairs, solution.x
     else:

@@ -32,6 +32,7 @@ from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.support import BoundSupport
 
 _INWARD = 1e-7  # share of a range of prices
+_USERS = 1 << 18  # counted at a time
 _MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # limits of (row, cell) entries for `kept_share`: in total, and at a time
 
 
@@ -369,7 +370,10 @@ class Program:
     @cached_property
     def n_slots(self) -> float:
         """Slots that can be filled, every user counted once."""
-        return float(self.slots_by_user.sum())
+        if self.rules is not None:
+            return float(self.slots_by_user.sum())
+        counts = (np.diff(self.indptr[k : k + _USERS + 1]) for k in range(0, self.n_users, _USERS))
+        return float(sum(int(np.minimum(n, self.size).sum()) for n in counts))
 
     def diminished(self, shown: PairView, x: Floats) -> float:
         """The sum of decrements of an allocation, given by its non-zeros."""

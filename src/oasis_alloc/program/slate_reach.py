@@ -27,6 +27,7 @@ _MOST_ENTRIES = 1 << 21  # of rows and cells; the limits of further rows are tho
 _SPACING = 2.0**-52
 _WHOLE = 2.0**53  # sums of whole numbers are exact up to here
 _SOME = 16  # one user in so many is looked at first
+_USERS = 1 << 18  # counted at a time
 
 
 class Pass(Protocol):
@@ -107,15 +108,15 @@ def least_share(program: Program) -> float:
 
     Candidates with categories of at most m items can be dealt out to as many slates as there are m in the candidates.
     """
-    n = np.diff(program.indptr)
-    users = np.flatnonzero(n)
-    if not users.size:
-        return 1.0
-    room = room_of(program)
-    size = np.broadcast_to(room.size, n.shape)[users]
-    fits = np.minimum(size, room.most.min(initial=np.iinfo(np.int64).max))
-    slates = np.ceil(n[users] / np.maximum(fits, 1))
-    return float(np.where(fits > 0, 1.0 / slates, 0.0).min())
+    room, share = room_of(program), 1.0
+    sizes = np.broadcast_to(room.size, program.n_users)
+    for first in range(0, program.n_users, _USERS):
+        n = np.diff(program.indptr[first : first + _USERS + 1])
+        users = np.flatnonzero(n)
+        fits = np.minimum(sizes[first + users], room.most.min(initial=np.iinfo(np.int64).max))
+        slates = np.ceil(n[users] / np.maximum(fits, 1))
+        share = min(share, float(np.where(fits > 0, 1.0 / slates, 0.0).min(initial=1.0)))
+    return share
 
 
 def room_of(program: Program) -> Room:

@@ -18,6 +18,7 @@ from oasis_alloc.problem import Problem
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.ray.parts import Parts
+    from oasis_alloc.engines.shown import NonZeros
     from oasis_alloc.solvers.conflicts import Conflict
     from oasis_alloc.solvers.kept import Kept
     from oasis_alloc.solvers.monitor import Status
@@ -38,14 +39,23 @@ class Answer(ByFields):
     passes: float
     seconds: float
     solver: str
-    pairs: npt.NDArray[np.int64] = field(repr=False)
-    x: Floats = field(repr=False)
+    _nonzeros: NonZeros = field(repr=False)  # of the allocation
     conflicts: tuple[Conflict, ...] = ()
     diminished: float = 0.0
     sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
     threads: int | None = field(default=None, repr=False)  # as given to `solve`; also used for later computations
     _kept: Kept | None = field(default=None, repr=False)  # for `solve(start=...)`
     label_names: dict[str, dict[Any, str]] = field(default_factory=dict, repr=False)  # see `Solution.with_names`
+
+    @property
+    def pairs(self) -> npt.NDArray[np.int64]:
+        """Positions of the pairs that are shown, ascending; those at actors are fetched at the first call."""
+        return self._nonzeros.pairs
+
+    @property
+    def x(self) -> Floats:
+        """Their probabilities."""
+        return self._nonzeros.x
 
     def _slate_parts(self, rng: Rng) -> Parts:
         """What `RayEngine.write_slates` writes."""

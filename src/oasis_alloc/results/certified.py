@@ -11,6 +11,7 @@ import numpy.typing as npt
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import EPSILON, ROUNDING, is_broken, relative_gap
 from oasis_alloc.engines.base import Engine
+from oasis_alloc.engines.shown import NonZeros
 from oasis_alloc.errors import CertificateError
 from oasis_alloc.problem import Problem
 from oasis_alloc.program.program import Program
@@ -101,10 +102,13 @@ def solved_answer(
 def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
     """The allocation over the candidates' own pairs, and the part of its value that decrements subtract."""
     program = engine.program
+    if best.whole is not None and not best.whole.is_here:  # of slates without rules
+        return {"_nonzeros": best.later, "diminished": 0.0}
     own = best.nonzeros
-    positions, x = folded(program, *own)
     diminished = program.diminished(engine.take(own[0]), own[1])
-    return {"pairs": positions, "x": x, "diminished": diminished}
+    folded_own = folded(program, *own)
+    shared = best.whole is None and folded_own[0] is own[0]
+    return {"_nonzeros": best.later if shared else NonZeros(*folded_own), "diminished": diminished}
 
 
 def infeasible_answer(
@@ -126,8 +130,7 @@ def infeasible_answer(
         totals={b.name: closest.totals[b.rows] for b in program.blocks},
         passes=float(engine.passes),
         seconds=monitor.seconds,
-        pairs=np.empty(0, np.int64),
-        x=np.empty(0),
+        _nonzeros=NonZeros(np.empty(0, np.int64), np.empty(0)),
         conflicts=smallest.conflicts,
     )
 

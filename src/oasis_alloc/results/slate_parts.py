@@ -10,11 +10,13 @@ import numpy as np
 
 from oasis_alloc.common.column_names import answer_names
 from oasis_alloc.common.seeds import Rng, as_seed
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Ints
 from oasis_alloc.data.partition_manifest import Partition
 from oasis_alloc.data.row_groups import Dataset
 from oasis_alloc.engines.ray.allocation import certificate
-from oasis_alloc.engines.ray.parts import Parts, UserIds, partitions_of, slice_of
+from oasis_alloc.engines.ray.decision import Recipe
+from oasis_alloc.engines.ray.partial import Divided, Part
+from oasis_alloc.engines.ray.parts import Parts, UserIds, partitions_of
 from oasis_alloc.program.slate_rules import System, systems_of
 from oasis_alloc.results.draw_blocks import Drawing
 
@@ -33,15 +35,15 @@ class Draw:
     n_items: int
     seed: int
     propensity: str  # name of the column
+    recipe: Recipe | None  # of the pairs that are shown, where no process has them
 
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """The non-zeros of the allocation of a partition's users, and their sizes of slates."""
+    """The allocation of a partition's users, and their sizes of slates."""
 
-    pairs: Ints
-    x: Floats
-    ends: Ints  # (users of the partition + 1,) into them
+    part: Part
+    starts: Ints  # (users of the partition + 1,) positions of their candidates
     size: Ints
     least: Ints
 
@@ -54,17 +56,17 @@ def slate_parts(solution: Answer, rng: Rng) -> Parts:
     partitions_of(candidates, "write_slates")
     dataset = candidates.stream
     assert dataset is not None  # of partitions
-    pairs, x, indptr = solution.pairs, solution.x, candidates.indptr
+    divided, indptr = Divided(solution._nonzeros, candidates.indptr), candidates.indptr
     sizes = [np.broadcast_to(np.asarray(n, np.int64), candidates.n_users) for n in slate.sizes(indptr)]
 
     def own(about: Partition) -> Own:
-        here, first, last = slice_of(pairs, indptr, about), about.first_user, about.first_user + about.n_users
-        ends = np.searchsorted(pairs[here], indptr[first : last + 1])
-        return Own(pairs[here], x[here], ends, *(n[first:last] for n in sizes))
+        first, last = about.first_user, about.first_user + about.n_users
+        return Own(divided.of(about), indptr[first : last + 1], *(n[first:last] for n in sizes))
 
     name = answer_names(("propensity",), (candidates.user_name, candidates.item_name))["propensity"]
     systems = tuple(systems_of(slate, candidates, np.arange(candidates.n_items)))
-    draw = Draw(dataset, candidates.item_ids, systems, candidates.n_users, candidates.n_items, seed, name)
+    counts = candidates.n_users, candidates.n_items
+    draw = Draw(dataset, candidates.item_ids, systems, *counts, seed, name, divided.recipe)
     return Parts("write_slates", "_slates.json", {"certificate": certificate(solution), "seed": seed}, _rows, draw, own)
 
 
@@ -75,17 +77,19 @@ def _rows(draw: Draw, about: Partition, own: Own) -> Iterator[Any]:
     from oasis_alloc.kernels.draw.rounding import Slots
 
     first, last = about.first_user, about.first_user + about.n_users
+    pairs, x = own.part.nonzeros(draw.recipe, about)
+    ends = np.searchsorted(pairs, own.starts)
     start, size, least = (np.empty(draw.n_users + 1, np.int64) for _ in range(3))  # only these users' are written
-    start[first : last + 1], size[first:last], least[first:last] = own.ends, own.size, own.least
-    item = draw.dataset.take([draw.dataset.item], own.pairs)[draw.dataset.item].astype(np.int64)
-    shown = np.zeros(own.pairs.size, np.bool_)
-    slots = Slots(start, item, np.array(own.x, np.float64), size, least)
+    start[first : last + 1], size[first:last], least[first:last] = ends, own.size, own.least
+    item = draw.dataset.take([draw.dataset.item], pairs)[draw.dataset.item].astype(np.int64)
+    shown = np.zeros(pairs.size, np.bool_)
+    slots = Slots(start, item, np.array(x, np.float64), size, least)
     Drawing(draw.systems, draw.n_items).draw(first, last, slots, draw.seed, shown)
-    user = np.repeat(np.arange(first, last), np.diff(own.ends))[shown]
+    user = np.repeat(np.arange(first, last), np.diff(ends))[shown]
     yield pa.table(
         {
             draw.dataset.user: UserIds(draw.dataset, about).of(user),
             draw.dataset.item: pa.array(np.asarray(draw.item_ids)[item[shown]]),
-            draw.propensity: pa.array(own.x[shown]),
+            draw.propensity: pa.array(x[shown]),
         }
     )

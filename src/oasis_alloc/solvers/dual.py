@@ -65,7 +65,7 @@ def on_needed_rows(
     finally:  # however it ends, what was found is told of all rows
         best = monitor.best
         if best is not None and best.totals.size != program.n_rows:
-            monitor.restate(evaluate(engine, *best.nonzeros))
+            monitor.restate(evaluate(engine, best.own, best.own_x, whole=best.whole))
 
 
 def _optimize(engine: Engine, monitor: Monitor, z: Floats | None, scale: float | None, settings: DualSettings) -> None:

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
+from oasis_alloc.engines.shown import Shown, nonzeros
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.incumbent import Allocation
 
@@ -16,19 +17,24 @@ _BROADCAST = 4  # a base total in more rows than this is summed once for all of 
 _PART = 1 << 20  # pairs looked up at a time
 
 
-def evaluate(engine: Engine, positions: Ints, x: Floats, limits: Program | None = None) -> Allocation:
+def evaluate(
+    engine: Engine, positions: Ints, x: Floats, limits: Program | None = None, whole: Shown | None = None
+) -> Allocation:
     """The allocation with its value, its totals and its violation.
 
-    `limits` is the same program with other limits, if the violation of those is asked for.
+    `limits` is the same program with other limits, if the violation of those is asked for; `whole` are more pairs, with
+    x = 1.
     """
-    program, sums = engine.program, engine.sums(positions, x)
+    program = engine.program
+    sums = engine.sums(positions, x) if whole is None else engine.sums_with(whole, positions, x)
     limits = program if limits is None else limits
     known = program.kept_share * sums.activity if limits.hard.any() else sums.activity
     ratios = limits.ratios(sums.totals, known)
     doubtful = np.flatnonzero((ratios > FEASIBLE) & mixed(engine))
     # if another limit is missed by far, the exact miss of these does not matter
     if doubtful.size and ratios[ratios > FEASIBLE].size == doubtful.size:
-        known[doubtful] = activity(engine, positions, x, doubtful)
+        every = (positions, x) if whole is None else nonzeros(whole.array(), positions, x)
+        known[doubtful] = activity(engine, *every, doubtful)
         ratios = limits.ratios(sums.totals, known)
     linear = sums.value + sums.decrement_cost
     return Allocation(
@@ -40,6 +46,7 @@ def evaluate(engine: Engine, positions: Ints, x: Floats, limits: Program | None 
         linear=linear,
         size=abs(linear) + abs(sums.decrement_cost) + program.concave_size(sums.totals),
         parts=program.concave_parts(sums.totals),
+        whole=whole,
     )
 
 

@@ -22,7 +22,7 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.crash_basis import crash_basis
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.highs import LinearProgramError, solve_lp
-from oasis_alloc.solvers.incumbent import Allocation, nonzeros
+from oasis_alloc.solvers.incumbent import Allocation
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
 from oasis_alloc.solvers.repair import trimmed
@@ -223,10 +223,10 @@ def _stuck(violations: list[float], tells: bool, settings: DualSettings) -> bool
 
 def release(decision: PairSplit, fresh: PairSplit) -> PairSplit:
     """The decision with more pairs undecided: all that the fresh one decides differently or leaves open."""
-    enter = without(without(fresh.shown, decision.shown), decision.undecided)
-    leave = without(without(decision.shown, fresh.shown), fresh.undecided)
+    less, more = decision.shown.compared(fresh.shown)
+    enter, leave = without(more, decision.undecided), without(less, fresh.undecided)
     undecided = np.unique(np.concatenate([decision.undecided, fresh.undecided, enter, leave]))
-    return PairSplit(undecided, without(decision.shown, undecided))
+    return PairSplit(undecided, decision.shown.without(undecided))
 
 
 def with_alternatives(
@@ -252,7 +252,7 @@ def with_alternatives(
     # spread over all users: the first ones may have no alternatives
     times = max(1, -(-int(size.sum()) // max_pairs))
     opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users[::times]])
-    return PairSplit(np.union1d(decision.undecided, opened), without(decision.shown, opened))
+    return PairSplit(np.union1d(decision.undecided, opened), decision.shown.without(opened))
 
 
 def finish(
@@ -268,7 +268,7 @@ def finish(
     """Solve and build the round; radius by row and `max_price`, the highest of a slack, are in units of scores."""
     program = engine.program
     undecided, shown = decision.undecided, decision.shown
-    _, fixed = engine.add_up(shown, np.ones(shown.size))
+    fixed = engine.sums_with(shown, np.empty(0, np.int64), np.empty(0)).totals
     kept_rows = np.empty(0, np.int64) if last is None else last.part.rows
     scale = program.row_scale
     # a curved price may go as far as its radius
@@ -293,8 +293,7 @@ def finish(
     unit = np.where(part.small.sizes > 0.0, np.minimum(scale, part.small.sizes), scale)
     slack = np.maximum(above, below) > settings.slack * np.maximum(unit, np.abs(fixed))[rows]
     own = undecided[kept], x[kept]
-    positions, weights = nonzeros(shown, *own)
-    allocation = evaluate(engine, positions, weights).sharing(shown, *own)
+    allocation = evaluate(engine, *own, whole=shown)
     if not allocation.feasible:  # a limit can be far below what a pair adds
         slack |= (program.ratios(allocation.totals) > FEASIBLE)[rows]
     pressed, missed = np.zeros((2, prices.size), np.bool_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +11,15 @@ import numpy.typing as npt
 from oasis_alloc.common.ascending import among
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
+from oasis_alloc.engines.shown import NonZeros, Shown, nonzeros
 
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """An allocation by its non-zeros, with its value.
 
-    Nearly all pairs that are shown have x = 1. The finisher's allocations share the array of these with decisions, and
-    the non-zeros are made when they are asked for: at hundreds of millions of pairs a copy is large.
+    Nearly all pairs that are shown have x = 1. The finisher's allocations share these with decisions, and the non-zeros
+    are made when they are asked for: at hundreds of millions of pairs a copy is large.
     """
 
     own: Ints  # pairs with their x, ascending
@@ -28,12 +30,17 @@ class Allocation:
     linear: float = 0.0  # v x, before decrements
     size: float = 0.0  # sum of the absolute parts of the objective
     parts: float = 0.0  # sum of the absolute numbers that the objective's functions add up: see `Monitor.rounding`
-    whole: Ints | None = None  # more pairs, ascending, with x = 1
+    whole: Shown | None = None  # more pairs, with x = 1
 
     @property
     def nonzeros(self) -> tuple[Ints, Floats]:
         """(positions, ascending, and x) of the non-zeros."""
-        return (self.own, self.own_x) if self.whole is None else nonzeros(self.whole, self.own, self.own_x)
+        return (self.own, self.own_x) if self.whole is None else nonzeros(self.whole.array(), self.own, self.own_x)
+
+    @cached_property
+    def later(self) -> NonZeros:
+        """The same, whose arrays are made when they are asked for: the answer and what it keeps share them."""
+        return NonZeros(self.own, self.own_x, self.whole)
 
     @property
     def positions(self) -> Ints:
@@ -53,16 +60,14 @@ class Allocation:
     def has_whole(self, positions: Ints) -> npt.NDArray[np.bool_]:
         """Which of some pairs have x = 1."""
         own = among(positions, self.own[self.own_x == 1.0])
-        return own if self.whole is None else own | among(positions, self.whole)
+        return own if self.whole is None else own | self.whole.has(positions)
 
     def as_arrays(self) -> Allocation:
-        """The same, with arrays of all non-zeros of its own."""
+        """The same, with arrays of all non-zeros of its own, if this process has them."""
+        if self.whole is not None and not self.whole.is_here:
+            return self
         own, x = self.nonzeros
         return replace(self, own=own, own_x=x, whole=None)
-
-    def sharing(self, whole: Ints, own: Ints, x: Floats) -> Allocation:
-        """The same, with an array of pairs with x = 1 that others share."""
-        return replace(self, own=own, own_x=x, whole=whole)
 
     @property
     def feasible(self) -> bool:
@@ -75,14 +80,3 @@ class DualIterate:
 
     z: Floats
     gamma: float
-
-
-def nonzeros(whole: Ints, own: Ints, x: Floats) -> tuple[Ints, Floats]:
-    """(positions, x) of pairs with x = 1, and of others with their x; all positions ascend.
-
-    >>> positions, x = nonzeros(np.array([1, 5]), np.array([2]), np.array([0.5]))
-    >>> positions.tolist(), x.tolist()
-    ([1, 2, 5], [1.0, 0.5, 1.0])
-    """
-    at = np.searchsorted(whole, own)
-    return np.insert(whole, at, own), np.insert(np.ones(whole.size), at, x)

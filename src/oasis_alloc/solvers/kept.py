@@ -20,6 +20,7 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.shown import NonZeros
 from oasis_alloc.program.program import Program, RowBlock
 from oasis_alloc.solvers.checkpoint import add_to_digest
 from oasis_alloc.solvers.monitor import Monitor
@@ -36,8 +37,7 @@ class Kept(ByFields):
     gamma: float
     recovered: bool  # whether the smoothed slates were the allocation
     typical: float  # the typical score, unit of smoothings
-    positions: Ints  # non-zeros of the allocation, over the program's pairs
-    x: Floats
+    nonzeros: NonZeros  # of the allocation, over the program's pairs
     violation: float
     rules: bytes  # a digest of the rules of slates, empty if sizes are the only rule
 
@@ -55,7 +55,7 @@ class Kept(ByFields):
             prices = program.prices(iterate.z)
             smoothed = {block.name: prices[block.rows] for block in program.blocks}
             gamma, recovered, typical = iterate.gamma, monitor.stage != "finish", monitor.typical
-        return cls(smoothed, gamma, recovered, typical, *best.nonzeros, best.violation, digest_of_rules(program))
+        return cls(smoothed, gamma, recovered, typical, best.later, best.violation, digest_of_rules(program))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,7 @@ def allocation_for(program: Program, now: Candidates, before: Candidates, kept: 
     """The allocation of an earlier solve, if it is made of slates that the program allows; None otherwise."""
     if kept.rules != digest_of_rules(program) or not same_pairs(before, now):
         return None
-    positions, x = kept.positions, kept.x
+    positions, x = kept.nonzeros.pairs, kept.nonzeros.x
     if not positions.size or positions[-1] >= program.n_pairs:
         return None
     if program.rules is None:

@@ -39,7 +39,7 @@ def scaled(engine: Engine, prices: Floats, gamma: float = 0.0) -> tuple[Ints, Fl
         if not holds_back:
             _scale(engine, positions, x, factors(program, visit.totals))
         return positions[x > 0.0], x[x > 0.0]
-    shown = engine.decide(prices, np.zeros(program.n_rows)).shown
+    shown = engine.decide(prices, np.zeros(program.n_rows)).shown.array()
     _, totals = engine.add_up(shown, np.ones(shown.size))
     factor = factors(program, totals)[engine.take(shown).cells]
     keep = factor > 0.0

@@ -115,7 +115,8 @@ def restricted(
     a slack; rows in `keep` are in the program in any case.
     """
     program, undecided, n = engine.program, engine.take(decision.undecided), decision.undecided.size
-    slates = slate_rows(program, undecided, engine.take(decision.shown))
+    shown = decision.shown.of_users(program.indptr, np.unique(undecided.users))
+    slates = slate_rows(program, undecided, engine.take(shown))
     n_steps, n_slates = slates.step_names.size, slates.names.size
     base = program.columns_of(undecided)
     arithmetic = program.arithmetic

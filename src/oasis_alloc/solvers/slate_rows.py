@@ -69,8 +69,8 @@ def slate_rows(program: Program, undecided: PairView, shown: PairView) -> SlateR
     decrement = np.zeros(undecided.size)
     rules = program.rules
     if rules is None:
-        size = np.full(program.n_users, program.size)
-        kinds = [_sizes(undecided.users, shown.users, size, np.zeros_like(size))]
+        size, none = (np.broadcast_to(np.int64(n), program.n_users) for n in (program.size, 0))
+        kinds = [_sizes(undecided.users, shown.users, size, none)]
     else:
         kinds = [_sizes(undecided.users, shown.users, rules.size, rules.min_size)]
         first, first_step = program.n_users, 0

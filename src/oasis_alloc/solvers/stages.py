@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import ROUNDING
 from oasis_alloc.engines.base import Engine
+from oasis_alloc.engines.shown import NonZeros
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.row_units import with_units_of_rows
 from oasis_alloc.program.variants import without_idle_limits
@@ -62,14 +63,14 @@ class Outcome:
     worthless: bool = False  # allocations meet the constraints, and none of them is worth anything
     relaxed: Relaxed | None = None  # the answer that relaxes them
 
-    def shown(self, monitor: Monitor) -> tuple[Ints, Floats]:
+    def shown(self, monitor: Monitor) -> NonZeros:
         """The non-zeros of the allocation that the answer's totals are of."""
         if self.relaxed is not None:
-            return self.relaxed.allocation.nonzeros
+            return self.relaxed.allocation.later
         if self.conflict is not None:
-            return self.conflict.positions, self.conflict.x
+            return NonZeros(self.conflict.positions, self.conflict.x)
         assert monitor.best is not None  # `carry_out` sets it
-        return monitor.best.nonzeros
+        return monitor.best.later
 
 
 def prepare(engine: Engine, monitor: Monitor) -> bool:

@@ -10,10 +10,13 @@ import numpy as np
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.column_names import answer_names
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Ints
 from oasis_alloc.data.partition_manifest import Partition
 from oasis_alloc.data.row_groups import Dataset
-from oasis_alloc.engines.ray.parts import Parts, UserIds, partitions_of, slice_of
+from oasis_alloc.engines.ray.decision import Recipe
+from oasis_alloc.engines.ray.partial import Divided, Part
+from oasis_alloc.engines.ray.parts import Parts, UserIds, partitions_of
+from oasis_alloc.engines.shown import NonZeros
 from oasis_alloc.problem import Problem
 
 
@@ -35,9 +38,7 @@ class Allocated(Protocol):
     @property
     def excluded(self) -> tuple[dict[str, Any], ...]: ...
     @property
-    def pairs(self) -> Ints: ...
-    @property
-    def x(self) -> Floats: ...
+    def _nonzeros(self) -> NonZeros: ...
 
     def raise_if_infeasible(self) -> None:
         """Raise `SolverError` if there is no allocation."""
@@ -60,6 +61,7 @@ class Names:
     dataset: Dataset
     item_ids: Any
     column: str
+    recipe: Recipe | None  # of the pairs that are shown, where this process does not have them
 
 
 def allocation_parts(solution: Allocated) -> Parts:
@@ -69,16 +71,14 @@ def allocation_parts(solution: Allocated) -> Parts:
     partitions_of(candidates, "write_allocation")
     dataset = candidates.stream
     assert dataset is not None  # of partitions
-    pairs, x, indptr = solution.pairs, solution.x, candidates.indptr
+    divided, indptr = Divided(solution._nonzeros, candidates.indptr), candidates.indptr
 
-    def own(about: Partition) -> tuple[Ints, Ints, Floats]:
-        first, here = about.first_user, slice_of(pairs, indptr, about)
-        owner = np.searchsorted(indptr[first : first + about.n_users + 1], pairs[here], side="right") - 1 + first
-        return owner, pairs[here], x[here]
+    def own(about: Partition) -> tuple[Ints, Part]:
+        return indptr[about.first_user : about.first_user + about.n_users + 1], divided.of(about)
 
     column = answer_names(["x"], (dataset.user, dataset.item))["x"]
-    about = {"certificate": certificate(solution), "pairs": int(pairs.size)}
-    names = Names(dataset, candidates.item_ids, column)
+    about = {"certificate": certificate(solution), "pairs": solution._nonzeros.size}
+    names = Names(dataset, candidates.item_ids, column, divided.recipe)
     return Parts("write_allocation", "_allocation.json", about, _rows, names, own)
 
 
@@ -90,10 +90,12 @@ def certificate(solution: Allocated) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rows(names: Names, about: Partition, own: tuple[Ints, Ints, Floats]) -> Iterator[Any]:
+def _rows(names: Names, about: Partition, own: tuple[Ints, Part]) -> Iterator[Any]:
     import pyarrow as pa
 
-    owner, pairs, x = own
+    starts, part = own
+    pairs, x = part.nonzeros(names.recipe, about)
+    owner = np.searchsorted(starts, pairs, side="right") - 1 + about.first_user
     data = names.dataset
     item = data.take([data.item], pairs)[data.item].astype(np.int64)
     ids = {data.user: UserIds(data, about).of(owner), data.item: pa.array(np.asarray(names.item_ids)[item])}

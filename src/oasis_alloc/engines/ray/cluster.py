@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
-import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.ray.calls import in_turn, put
 from oasis_alloc.engines.ray.connection import first_answer, reason_of, resources
 from oasis_alloc.engines.ray.metrics import Metrics
 from oasis_alloc.engines.ray.stragglers import Watch
@@ -21,10 +22,10 @@ from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
 from oasis_alloc.program.program import Program
 
 if TYPE_CHECKING:
+    from oasis_alloc.engines.ray.decision import FarDecision
     from oasis_alloc.engines.ray.driver import RayChunks
     from oasis_alloc.engines.ray.engine import RayEngine
 
-_INLINE = 1 << 16  # bytes of an argument that is sent with the call
 _log = logging.getLogger("oasis_alloc.solve")
 
 Call = tuple[str, Callable[[list[int]], tuple[Any, ...]]]  # a method, and its arguments for some chunks
@@ -50,6 +51,8 @@ class Cluster:
         self._streams: list[Any] = []
         self._deferred: list[tuple[int, str, Callable[[list[int]], tuple[Any, ...]]]] = []  # the first is the engine
         self._edges: Ints | None = None
+        self.decisions: WeakSet[FarDecision] = WeakSet()  # whose pairs the actors keep
+        self._n_decisions = itertools.count()
         self.watch = Watch(settings.stragglers == "move")
         self.metrics = Metrics()
         self.lost = 0  # actors so far
@@ -110,6 +113,24 @@ class Cluster:
             seat.actor.drop.remote(key, seat.chunks)
         return True
 
+    @property
+    def edges(self) -> Ints:
+        """User numbers between chunks, which are those of all programs."""
+        assert self._edges is not None  # of the first engine
+        return self._edges
+
+    def has(self, key: int) -> bool:
+        """True if an engine is open."""
+        return key in self._engines
+
+    def next_decision(self) -> int:
+        """A number for a decision."""
+        return next(self._n_decisions)
+
+    def alive(self) -> list[int]:
+        """The numbers of the decisions that something refers to."""
+        return sorted(one.number for one in self.decisions)
+
     def next_key(self) -> int:
         """A number for an engine."""
         return next(self._keys)
@@ -134,7 +155,13 @@ class Cluster:
             else:
                 seat.actor.reset.remote()
                 idle.append(seat.actor)
+        self._end()
+
+    def _end(self) -> None:
+        """Forget the actors; decisions are then made from the files where they are asked for."""
         self._seats, self._engines, self._deferred = [], {}, []
+        for decision in self.decisions:
+            decision.cluster = None
 
     def defer(self, key: int, name: str, arguments: Callable[[list[int]], tuple[Any, ...]]) -> None:
         """Call a method of all actors before their next call, in the same round.
@@ -180,7 +207,7 @@ class Cluster:
         shared: dict[int, Any] = {}
         refs = []
         for seat, name, arguments in calls:
-            given = [_put(argument, shared) for argument in arguments]
+            given = [put(argument, shared) for argument in arguments]
             refs.append(getattr(seat.actor, name).remote(*given))
         results: list[Any] = []
         lost: dict[int, tuple[Seat, str]] = {}
@@ -340,34 +367,6 @@ class Cluster:
 _LOST = object()
 
 
-def in_turn(calls: Sequence[tuple[str, tuple[Any, ...]]]) -> tuple[str, tuple[Any, ...]]:
-    """One call of an actor for several; arguments stay on the top level, where Ray looks for those in its store."""
-    plan = [(name, len(arguments)) for name, arguments in calls]
-    return "in_turn", (plan, *(argument for _, arguments in calls for argument in arguments))
-
-
-def slim(program: Program) -> Program:
-    """The part of a program that actors need: pairs, users and rules, but no rows, labels or functions."""
-    nothing = sp.csr_array((0, 0))
-    none = np.empty(0)
-    return replace(
-        program, blocks=(), base=(nothing,) * len(program.base), arithmetic=nothing, row_scale=none,
-        row=np.empty(0, np.int64), lower=none, upper=none, limit=none,
-    )  # fmt: skip
-
-
-def _put(argument: Any, shared: dict[int, Any]) -> Any:
-    """Large arguments go through the object store, once for all actors of a call."""
-    import ray
-
-    small = isinstance(argument, np.ndarray) and argument.nbytes < _INLINE
-    if small or not isinstance(argument, (np.ndarray, Program)):
-        return argument
-    if id(argument) not in shared:
-        shared[id(argument)] = ray.put(argument)
-    return shared[id(argument)]
-
-
 def _check_versions(theirs: dict[str, str], ours: dict[str, str] | None = None) -> None:
     """Raise `SolverError` if an actor has other versions than this process."""
     ours = versions() if ours is None else ours
@@ -378,16 +377,3 @@ def _check_versions(theirs: dict[str, str], ours: dict[str, str] | None = None) 
         raise SolverError(
             f"an actor has other versions than this process: {'; '.join(differ)}. Install the same on all nodes."
         )
-
-
-def dealt(weights: Sequence[float], n: int) -> list[list[int]]:
-    """Numbers 0, 1 ... in n runs of about equal weight, each with one number or more.
-
-    >>> dealt([1.0, 1.0, 5.0, 1.0], 3)
-    [[0, 1], [2], [3]]
-    """
-    k, ends = np.arange(1, n), np.cumsum(weights)
-    cuts = np.searchsorted(ends, ends[-1] * k / n) + 1
-    cuts = np.maximum.accumulate(np.maximum(cuts - k, 0)) + k
-    edges = [0, *np.minimum(cuts, len(weights) - n + k).tolist(), len(weights)]
-    return [list(range(begin, end)) for begin, end in itertools.pairwise(edges)]

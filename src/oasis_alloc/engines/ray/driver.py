@@ -16,13 +16,16 @@ import numpy.typing as npt
 
 from oasis_alloc.common.threads import each
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.engines.base import PairSplit, Visit
+from oasis_alloc.engines.base import AllocationSums, PairSplit, Visit
 from oasis_alloc.engines.chunks import Chunked
 from oasis_alloc.engines.pieces import ChunkPart, Piece
-from oasis_alloc.engines.ray.cluster import Call, dealt, slim
+from oasis_alloc.engines.ray.calls import dealt, slim
+from oasis_alloc.engines.ray.cluster import Call
+from oasis_alloc.engines.ray.decision import FarShown, decided_far, of_chunks
 from oasis_alloc.engines.ray.found import FarPairs, FoundPairs, both, open_of, places_of
 from oasis_alloc.engines.ray.sample import SampledPairs, Thresholds
 from oasis_alloc.engines.ray.shown import Decided, Difference
+from oasis_alloc.engines.shown import Shown
 from oasis_alloc.engines.tree import added_up, branches_of
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
@@ -248,10 +251,14 @@ class RayChunks(Chunked):
         self._remember("count", widest, kink, self._slack)
 
     def decide(self, prices: Floats, margins: Floats) -> PairSplit:
+        stream = self.program.stream
+        if self._rules is None and stream is not None and stream.copies is None:
+            self._decided = None
+            return decided_far(self, prices, margins)
         self._prices, self._margins = np.array(prices), np.array(margins)
         self._decided = None
         split = super().decide(prices, margins)
-        self._decided = Decided(self._n_decisions, split.shown, *self._sums_of_shown)
+        self._decided = Decided(self._n_decisions, split.shown.array(), *self._sums_of_shown)
         return split
 
     def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
@@ -310,6 +317,10 @@ class RayChunks(Chunked):
         self.passes += 1.0
         return np.concatenate(found)
 
+    def sums_with(self, shown: Shown, own: Ints, x: Floats) -> AllocationSums:
+        values = shown.values_with(self, own, x) if isinstance(shown, FarShown) else None
+        return super().sums_with(shown, own, x) if values is None else self._as_sums(values, 0.0)
+
     def _add_up_chunks(self, taken: PairView, x: Floats) -> Floats:
         decided = self._decided
         if decided is not None and taken.positions is decided.shown and np.all(x == 1.0):
@@ -323,15 +334,15 @@ class RayChunks(Chunked):
             old, shown = self._ends(decided.shown), decided.shown
 
             def difference(chunks: list[int]) -> tuple[Any, ...]:
-                own = _part(taken.positions, chunks, new), _part(x, chunks, new)
-                return chunks, decided.number, *Difference.of(_part(shown, chunks, old), *own)
+                own = of_chunks(taken.positions, chunks, new), of_chunks(x, chunks, new)
+                return chunks, decided.number, *Difference.of(of_chunks(shown, chunks, old), *own)
 
             found = self._cluster.ask(self.key, "add_up_difference", difference)
         if found is None or any(result is None for _, result in found):  # some are in the place of lost actors
             found = self._cluster.ask(
                 self.key,
                 "add_up",
-                lambda chunks: (chunks, _part(taken.positions, chunks, new), _part(x, chunks, new)),
+                lambda chunks: (chunks, of_chunks(taken.positions, chunks, new), of_chunks(x, chunks, new)),
             )
         values = np.zeros(self._n)
         for chunks, (own, _) in found:
@@ -349,9 +360,9 @@ class RayChunks(Chunked):
         """Single pairs, by ascending positions, from the actors that hold them."""
         out, ends = self.program.arrays.like(positions.size), self._ends(positions)
         for chunks, found in self._cluster.ask(
-            self.key, "take", lambda chunks: (chunks, _part(positions, chunks, ends))
+            self.key, "take", lambda chunks: (chunks, of_chunks(positions, chunks, ends))
         ):
-            out.put(_part(np.arange(positions.size), chunks, ends), found)
+            out.put(of_chunks(np.arange(positions.size), chunks, ends), found)
         return out
 
     def _ends(self, positions: Ints) -> Ints:
@@ -374,10 +385,3 @@ class RayChunks(Chunked):
         # what is large, also where this object is still referred to
         self._found_pairs = FoundPairs(self.program.arrays.like(0), None)
         self._kept, self._buffers, self._curvature, self._sample, self._decided = [], [], [], None, None
-
-
-def _part(values: npt.NDArray[Any], chunks: list[int], ends: Ints) -> npt.NDArray[Any]:
-    """The entries of some chunks."""
-    if len(chunks) == chunks[-1] - chunks[0] + 1:
-        return values[ends[chunks[0]] : ends[chunks[-1] + 1]]
-    return np.concatenate([values[ends[chunk] : ends[chunk + 1]] for chunk in chunks])

@@ -191,9 +191,13 @@ class Held(Chunked):
         starts, sizes = indptr[users], indptr[users + 1] - indptr[users]
         return run.arrays.at(spans(starts - run.start, sizes)), self._threshold[users]
 
+    def room(self, chunks: Sequence[int]) -> int:
+        """How many pairs of some chunks may be sent unasked."""
+        return _FOUND_PAIRS * len(chunks) // self._n
+
     def found(self, chunks: Sequence[int], positions: Sequence[Ints]) -> list[PairArrays] | None:
         """Pairs by positions in each chunk; None where they are too many to be sent unasked."""
-        if sum(some.size for some in positions) > _FOUND_PAIRS * len(chunks) // self._n:
+        if sum(some.size for some in positions) > self.room(chunks):
             return None
         runs = [self._run(int(self._edges[chunk]), int(self._edges[chunk + 1])) for chunk in chunks]
         return [run.arrays.at(some - run.start) for run, some in zip(runs, positions, strict=True)]

@@ -15,13 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.arrays import readonly
+from oasis_alloc.common.ascending import without
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.version import package_version
 from oasis_alloc.engines.pieces import ChunkPart
 from oasis_alloc.engines.ray.found import both, open_of, places_of
 from oasis_alloc.engines.ray.held import Held, Store
 from oasis_alloc.engines.ray.shown import Difference
+from oasis_alloc.engines.ray.splits import Split, Splits
 from oasis_alloc.engines.settings import SIZES, EngineSizes
+from oasis_alloc.engines.shown import nonzeros, pairs_of_users
 from oasis_alloc.engines.tree import added_up, branches_of
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import visit as visit_kernels
@@ -86,6 +89,7 @@ class Worker:
         self._threads = threads
         self._stores: dict[int, Store] = {}
         self._held: dict[int, Held] = {}
+        self._splits = Splits()
 
     def versions(self) -> dict[str, str]:
         """The versions of this process."""
@@ -102,7 +106,7 @@ class Worker:
         """Forget all engines and pairs, for another solve."""
         for key in list(self._held):
             self.close(key)
-        self._stores = {}
+        self._stores, self._splits = {}, Splits()
 
     def in_turn(self, plan: list[tuple[str, int]], *arguments: Any) -> Any:
         """Call several methods, each with its number of the arguments; the result of the last."""
@@ -256,6 +260,53 @@ class Worker:
             chunks, [first if held._rules is None else both(first, second) for first, second in map(places_of, parts)]
         )
         return parts, found, values[chunks], _by_branch(held._load, chunks), bounds[chunks]
+
+    def split(
+        self, key: int, chunks: list[int], tables: Floats, within: Floats, number: int, alive: list[int]
+    ) -> Split:
+        """A decision of slates without rules, whose pairs stay here; `alive` are the earlier ones to be remembered."""
+        held = self._held[key]
+        bounds = np.zeros((held._n, 1))
+        with held.only(chunks):
+            every = held._decide_pieces(np.array(tables), np.array(within), 0.0, bounds)
+            parts = [every[chunk] for chunk in chunks]
+            shown = np.concatenate([places_of(of)[1] for of in parts])
+            values = held.values_of(shown, np.ones(shown.size))
+        self._splits.keep(number, dict(zip(chunks, parts, strict=True)), alive)
+        undecided, room = [places_of(of)[0] for of in parts], held.room(chunks)
+        none = np.empty(0, np.uint32)
+        return Split(
+            [[part._replace(second=none) for part in of] for of in parts],
+            held.found(chunks, undecided),
+            shown.size,
+            values[chunks],
+            _by_branch(held._load, chunks),
+            bounds[chunks],
+            *self._splits.next_to(held.program, number, chunks, undecided, alive, room),
+        )
+
+    def shown(self, key: int, chunks: list[int], number: int) -> list[list[ChunkPart]] | None:
+        """The pairs that a decision shows, of each of these chunks; None if it is not known here."""
+        return self._splits.parts(number, chunks)
+
+    def shown_to(self, key: int, chunks: list[int], number: int, users: Ints) -> Ints | None:
+        """The pairs that a decision shows to some users of these chunks."""
+        shown = self._splits.shown(number, chunks)
+        return None if shown is None else pairs_of_users(np.concatenate(shown), self._held[key].program.indptr, users)
+
+    def compare(self, key: int, chunks: list[int], number: int, other: int) -> tuple[Ints, Ints] | None:
+        """The pairs that only the first decision shows, and that only the second shows."""
+        found = self._splits.compare(number, other, chunks)
+        return None if found is None else (np.concatenate(found[0]), np.concatenate(found[1]))
+
+    def add_up_shown(
+        self, key: int, chunks: list[int], number: int, gone: Ints, own: Ints, x: Floats
+    ) -> tuple[Floats, Floats] | None:
+        """As `add_up`, of the pairs that a decision shows without some, and of others with their x."""
+        shown = self._splits.shown(number, chunks)
+        if shown is None:
+            return None
+        return self.add_up(key, chunks, *nonzeros(without(np.concatenate(shown), gone), own, x))
 
     def allocate(
         self, key: int, chunks: list[int], tables: Floats, gamma: float, slack: float

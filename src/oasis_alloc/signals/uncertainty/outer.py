@@ -103,6 +103,7 @@ def _mixed(
 ) -> Mixed:
     """The mixture of the allocations, evaluated for itself."""
     from oasis_alloc.engines import engine_for
+    from oasis_alloc.engines.shown import NonZeros
     from oasis_alloc.program.lowering import lower
     from oasis_alloc.program.supply_and_positions import folded
     from oasis_alloc.solvers.evaluation import evaluate, sizes
@@ -135,8 +136,7 @@ def _mixed(
         violation=program.violation(found.totals, known),
         totals={block.name: found.totals[block.rows] for block in program.blocks},
         sizes={block.name: known[block.rows] for block in program.blocks if block.function.is_constraint},
-        pairs=pairs,
-        x=shown,
+        _nonzeros=NonZeros(pairs, shown),
         diminished=diminished,
         passes=sum(one.passes for one in cuts.solutions),
         seconds=seconds,
@@ -148,7 +148,7 @@ def _mixed(
 def _program_pairs(solution: Solution) -> tuple[Ints, Floats] | None:
     """The allocation over the pairs of the program, which has several of each with slot weights."""
     if solution._kept is not None:
-        return solution._kept.positions, solution._kept.x
+        return solution._kept.nonzeros.pairs, solution._kept.nonzeros.x
     return None if solution.problem.slate.slot_weights is not None else (solution.pairs, solution.x)
 
 
