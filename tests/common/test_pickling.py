@@ -157,7 +157,7 @@ def objects() -> dict[str, Any]:
         "calibration": oa.Calibration(np.array([0.0, 1.0]), np.array([[0.1, 0.4], [0.2, 0.3]]), "market", ("SE",)),
         "selected error": oa.SelectedError(0.93, 0.006, 0.92, 0.94, 50.0, 46.5, 90, 30, "sample splitting", 0.95),
         "sketch": oa.Sketch.of({"r": [0.1, 0.2, 0.3]}, bins=2),
-        "drift effect": oa.DriftEffect("caps", "a", 1.0, 2.0, -np.inf, 1.0, 0.1, "up"),
+        "drift effect": oa.DriftEffect("caps", "a", 1.0, 2.0, -np.inf, 1.0, 0.1, "up", 0.2),
         "drift": oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),
         "drift report": oa.DriftReport((oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),), ("r",), 0.5, 3, {}),
         "reliability": oa.Reliability.of([0.2, 0.8], [0, 1]),

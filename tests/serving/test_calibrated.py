@@ -287,11 +287,44 @@ def test_kernels_do_what_numpy_does() -> None:
         assert np.array_equal(by_item[:6], [7.0, 7.0, 7.0, *piecewise(x, y, values[3:5], rows[3:5]), 7.0])
 
 
+def test_scores_of_columns_mapped_on_the_way_have_the_bits_of_mapping_first() -> None:
+    from oasis_alloc.kernels.serve import score_calibrated
+
+    rng = np.random.default_rng(5)
+    blends = (  # number of terms, weights, rows of their columns (-1: a constant), rows of columns with prices
+        [1, 1.0, 1], [1, -0.7, 1], [2, 1.0, 0.4, 1, 0], [2, 0.4, 1.0, 0, 1], [2, 0.5, 2.0, 1, -1], [2, 0.5, 2.0, -1, 1],
+        [3, 0.1, 2.0, 0.3, 0, -1, 1], [3, 0.1, 2.0, 0.3, 1, 0, 0], [1, 1.0, 1, 0], [2, 0.4, 1.0, 0, 1, 1], [0],
+        [1, 1.0, 0], [2, 0.4, 1.0, 1, 1],
+    )  # fmt: skip
+    for knots, place, blend in product((3, 5, 11), (-1, 2), blends):
+        x = np.linspace(-1.0, 1.0, knots)
+        one = ColumnCalibration("r", "artist", np.arange(3, dtype=np.int32), x, np.sort(rng.normal(size=(4, knots))))
+        plan, first, width = _packed([one], [1], [place])
+        n, n_classes = 300, 7
+        of_item = np.zeros((3, 31), np.uint32)
+        of_item[0], of_item[2, :n_classes] = rng.integers(0, n_classes, 31), first[0] + rng.integers(0, 4, 7) * width
+        plan[4] = first[0] + 2 * width
+        items, both = rng.integers(-1, 32, n), np.zeros((2, 3, n))
+        both[0, :2] = rng.normal(size=(2, n))
+        both[0, 1, :8] = np.inf, -np.inf, np.nan, -0.0, 0.0, x[1], 9.0, -9.0
+        prices = (
+            np.array([float(number) for number in blend]),
+            of_item,
+            rng.normal(size=(1 + len(blend[1 + 2 * blend[0] :]), 7)),
+        )
+        scores, given = np.full((2, n), np.nan), both[0, :2].copy()
+        for out, writes in zip(scores, (False, True), strict=True):
+            score_calibrated.score_calibrated(n, items, both, writes, *prices, out, plan)
+        assert both[0, :2].tobytes() == given.tobytes(), "what was given is not changed"
+        assert np.array_equal(np.isnan(scores[0]), np.isnan(scores[1]))
+        assert np.nan_to_num(scores[0]).tobytes() == np.nan_to_num(scores[1]).tobytes(), (knots, place, blend)
+
+
 def test_warmup_compiles_what_calibrated_policies_run(policy: oa.Policy) -> None:
-    from oasis_alloc.kernels.serve import calibrate
+    from oasis_alloc.kernels.serve import score_calibrated
 
     kernels = {"calibrated_best", "calibrated_scores", "best_calibrated", "score_calibrated"}
     assert kernels <= policy.warmup(draws=False).keys()
-    signatures = len(calibrate.calibrated_scores.signatures)  # type: ignore[attr-defined]
+    signatures = len(score_calibrated.calibrated_scores.signatures)  # type: ignore[attr-defined]
     policy.score([0, 1], {"r": [0.1, 0.2], "p": [0.1, 0.2]})
-    assert len(calibrate.calibrated_scores.signatures) == signatures  # type: ignore[attr-defined]
+    assert len(score_calibrated.calibrated_scores.signatures) == signatures  # type: ignore[attr-defined]

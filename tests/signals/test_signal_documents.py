@@ -49,7 +49,7 @@ def made() -> dict[str, Any]:
         sketch,
         watch.check(),
         watch.check().drifts[0],
-        oa.DriftEffect("caps", ("SE", "a"), np.nan, 1.0, -np.inf, 2.0, 0.0, ""),
+        oa.DriftEffect("caps", ("SE", "a"), np.nan, 1.0, -np.inf, 2.0, 0.0, "", 0.0),
     ]
     return {type(one).__name__: one for one in results}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.live import Kind
+from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class PreparedPacer:
     def __init__(self, pacer: Pacer, max_candidates: int, k: int | None) -> None:
         from oasis_alloc.kernels.serve import paced
 
-        self._pacer, self._hot = pacer, pacer.policy.prepare(max_candidates, k)
+        self._pacer, self._hot = pacer, Prepared(pacer.policy._scorer, max_candidates, k, writes=True)
         self._live, self._core = pacer._live, pacer._core
         self._of_item = self._live.formula.of_item
         self._count, self._fits, self._drop = paced.count, paced.fits, paced.drop

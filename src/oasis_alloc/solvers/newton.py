@@ -74,11 +74,16 @@ class SmoothedDual:
             prices = self.engine.with_own_prices(program.prices(z), gamma)
             z = z.copy()
             z[own.variable] = prices[own.rows] * program.row_scale[own.rows]
-        visit = self.engine.visit(program.prices(z), gamma, stride)
+        point = self.seen(z, self.engine.visit(program.prices(z), gamma, stride))
+        self._check(point, stride)
+        return point
+
+    def seen(self, z: Floats, visit: Visit) -> Point:
+        """The point of a visit at the prices of z."""
+        program = self.program
         conjugate = _secant_curvature(program, program.conjugate_at(z), z, visit.totals)
         gradient = conjugate.gradient - program.by_variable(visit.totals)
-        point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, gamma)
-        self._check(point, stride)
+        point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, visit.gamma)
         self._remember(point)
         self._last = point
         return point

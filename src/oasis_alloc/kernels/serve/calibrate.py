@@ -22,16 +22,11 @@ from __future__ import annotations
 import numpy as np
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.literals import not_literal
-from oasis_alloc.kernels.serve.checked import Bits, checked_best, checked_scores
-from oasis_alloc.kernels.serve.score import best_of, score_some
 from oasis_alloc.kernels.serve.slate_args import Counts, Floats, Ints
-
-_BLOCK = 256  # candidates that are calibrated and scored together: the classes of their items stay in the cache
 
 
 @jit(inline=True, allocates=False)
-def _within(g: float, low: float, high: float) -> float:
+def within(g: float, low: float, high: float) -> float:
     """NaN stays so."""
     c = low if g < low else g
     return high if c > high else c
@@ -61,12 +56,12 @@ def piecewise(first: int, last: int, v: Floats, plan: Floats, knots: int, at: in
                 x, y, b = x2, y2, b2
             if g >= x3:
                 x, y, b = x3, y3, b3
-            t = (y + (g - g)) + b * (_within(g, low, high) - x)
+            t = (y + (g - g)) + b * (within(g, low, high) - x)
             s[i] = t if k == 0 or g >= x0 else s[i]
 
 
 @jit(inline=True, allocates=False)
-def _copy(first: int, last: int, v: Floats, out: Floats) -> None:
+def copy_column(first: int, last: int, v: Floats, out: Floats) -> None:
     """In a loop: assigning a slice looks for overlaps first, which takes longer than the copy."""
     n = np.uint64(last - first)
     given, s = v[first:last], out[first:last]
@@ -96,11 +91,11 @@ def piecewise_by_item(
     for i in range(n):
         g, double = given[i], np.uint64(np.int64(s[i]))  # signed numbers are checked for being negative at each use
         at = np.uint64(map_of[class_of[min(np.uint64(item[i]), unseen)]]) + double
-        s[i] = (plan[at] + (g - g)) + plan[at + one] * (_within(g, low, high) - begins[double >> one])
+        s[i] = (plan[at] + (g - g)) + plan[at + one] * (within(g, low, high) - begins[double >> one])
 
 
 @jit(allocates=False)
-def _map_column(
+def map_column(
     c: int, first: int, last: int, items: Ints, given: Floats, plan: Floats, of_item: Counts, out: Floats
 ) -> None:  # fmt: skip
     knots, place = int(plan[3 + 4 * c]), int(plan[5 + 4 * c])
@@ -121,65 +116,11 @@ def calibrate(
         for c in range(n):
             is_mapped |= int(plan[2 + 4 * c]) == row
         if not is_mapped:
-            _copy(first, last, given[row], out[row])
+            copy_column(first, last, given[row], out[row])
     for c in range(n):
         row = int(plan[2 + 4 * c])
         if row < n_columns:
-            _map_column(c, first, last, items, given[row], plan, of_item, out[row])
-
-
-@jit(allocates=False)
-def calibrate_in_place(n: int, items: Ints, columns: Floats, plan: Floats, of_item: Counts) -> None:
-    """Calibrate the columns of buffers whose last row is for scores; it holds one column meanwhile."""
-    end = columns.shape[0] - 1
-    room = columns[end]
-    for c in range(int(plan[0])):
-        row = int(plan[2 + 4 * c])
-        if row < end:
-            _map_column(c, not_literal(0), n, items, columns[row], plan, of_item, room)
-            _copy(not_literal(0), n, room, columns[row])
-
-
-@jit(allocates=False)
-def calibrated_scores(
-    n: int, items: Ints, columns: Floats, kept: int, is_slate: bool, blend: Floats, of_item: Counts, table: Floats,
-    seen: Bits, plan: Floats,
-) -> bool:  # fmt: skip
-    """As `checked_scores`, of columns that are calibrated first."""
-    calibrate_in_place(n, items, columns, plan, of_item)
-    return checked_scores(n, items, columns, kept, is_slate, blend, of_item, table, seen)
-
-
-@jit(allocates=False)
-def calibrated_best(
-    n: int, items: Ints, columns: Floats, blend: Floats, of_item: Counts, table: Floats, seen: Bits,
-    size: int, min_size: int, floor: float, out: Ints, plan: Floats,
-) -> int:  # fmt: skip
-    """As `checked_best`, of columns that are calibrated first."""
-    calibrate_in_place(n, items, columns, plan, of_item)
-    return checked_best(n, items, columns, blend, of_item, table, seen, size, min_size, floor, out)
-
-
-@jit(allocates=False)
-def score_calibrated(
-    n: int, items: Ints, both: Floats, blend: Floats, of_item: Counts, table: Floats, scores: Floats, plan: Floats
-) -> None:
-    """As `score`, of columns that are calibrated from the first block of `both` (2, n_columns, ...) into the second."""
-    given, values = both[0], both[1]
-    for first in range(0, n, _BLOCK):
-        last = min(first + _BLOCK, n)
-        calibrate(first, last, items, given, given.shape[0], plan, of_item, values)
-        score_some(first, last, items, values, blend, of_item, table, scores)
-
-
-@jit(allocates=False)
-def best_calibrated(
-    n: int, items: Ints, both: Floats, blend: Floats, of_item: Counts, table: Floats, k: int, min_size: int,
-    floor: float, scores: Floats, out: Ints, plan: Floats,
-) -> int:  # fmt: skip
-    """As `best`, of columns that are calibrated from the first block of `both` into the second."""
-    score_calibrated(n, items, both, blend, of_item, table, scores, plan)
-    return best_of(n, items, of_item, k, min_size, floor, scores, out)
+            map_column(c, first, last, items, given[row], plan, of_item, out[row])
 
 
 @jit(allocates=False)

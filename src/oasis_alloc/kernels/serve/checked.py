@@ -22,7 +22,7 @@ Bits = npt.NDArray[np.uint64]
 
 
 @jit(allocates=False)
-def _are_items(n: int, items: Ints, n_items: int, seen: Bits) -> bool:
+def are_items(n: int, items: Ints, n_items: int, seen: Bits) -> bool:
     """Whether the first n are numbers of different items, or -1."""
     six, low, one = np.uint64(6), np.uint64(63), np.uint64(1)
     end = np.uint64(n_items)
@@ -48,7 +48,7 @@ def _are_items(n: int, items: Ints, n_items: int, seen: Bits) -> bool:
 
 
 @jit(allocates=False)
-def _are_in_range(n: int, items: Ints, n_items: int) -> bool:
+def are_in_range(n: int, items: Ints, n_items: int) -> bool:
     wrong = 0
     for i in range(np.uint64(n)):
         wrong += (items[i] < -1) | (items[i] >= n_items)
@@ -56,7 +56,7 @@ def _are_in_range(n: int, items: Ints, n_items: int) -> bool:
 
 
 @jit(allocates=False)
-def _are_finite(n: int, values: Floats) -> bool:
+def are_finite(n: int, values: Floats) -> bool:
     wrong = 0
     for i in range(np.uint64(n)):
         wrong += not abs(values[i]) < np.inf
@@ -73,13 +73,13 @@ def checked_scores(
     `kept` is the row of a column that slates keep a share of, and that scores may not read; -1 if there is none.
     """
     n_items = of_item.shape[1] - 1
-    if not (_are_items(n, items, n_items, seen) if is_slate else _are_in_range(n, items, n_items)):
+    if not (are_items(n, items, n_items, seen) if is_slate else are_in_range(n, items, n_items)):
         return False
-    if kept >= 0 and not _are_finite(n, columns[kept]):
+    if kept >= 0 and not are_finite(n, columns[kept]):
         return False
     scores = columns[columns.shape[0] - 1]
     score_some(not_literal(0), n, items, columns, blend, of_item, table, scores)
-    return _are_finite(n, scores)
+    return are_finite(n, scores)
 
 
 @jit(allocates=False)
@@ -88,10 +88,10 @@ def checked_best(
     size: int, min_size: int, floor: float, out: Ints,
 ) -> int:  # fmt: skip
     """As `checked_scores`, and the slate of `best_of`; -1 if anything is wrong."""
-    if not _are_items(n, items, of_item.shape[1] - 1, seen):
+    if not are_items(n, items, of_item.shape[1] - 1, seen):
         return -1
     scores = columns[columns.shape[0] - 1]
     score_some(not_literal(0), n, items, columns, blend, of_item, table, scores)
-    if not _are_finite(n, scores):
+    if not are_finite(n, scores):
         return -1
     return best_of(n, items, of_item, size, min_size, floor, scores, out)

@@ -28,17 +28,19 @@ _PEEK = 32  # candidates that are looked at together: most of them hold none of 
 
 
 @jit(inline=True, allocates=False)
-def _add(n: np.uint64, weight: float, row: int, is_first: bool, columns: Floats, s: Floats) -> None:
+def add_term(
+    first: int, last: int, weight: float, row: int, is_first: bool, columns: Floats, s: Floats
+) -> None:  # fmt: skip
     """s = s + weight * column, or s + weight where there is no row; the first term is added to 0."""
+    n = np.uint64(last - first)
+    v = columns[max(row, 0), first:last]  # one row is contiguous, a part of all rows is not: its loops have no vectors
     if row < 0:
         for i in range(n):
             s[i] = (0.0 if is_first else s[i]) + weight
     elif is_first:
-        v = columns[row]
         for i in range(n):
             s[i] = 0.0 + weight * v[i]
     else:
-        v = columns[row]
         for i in range(n):
             s[i] = s[i] + weight * v[i]
 
@@ -69,7 +71,7 @@ def score_some(
             s[i] = v[i] - price[class_of[min(np.uint64(item[i]), unseen)]]
     else:
         for t in range(n_terms - 1):
-            _add(n, blend[1 + t], int(blend[1 + n_terms + t]), t == 0, columns[:, first:last], s)
+            add_term(first, last, blend[1 + t], int(blend[1 + n_terms + t]), t == 0, columns, s)
         weight = blend[n_terms] if n_terms > 0 else 0.0
         row = int(blend[2 * n_terms]) if n_terms > 0 else -1
         if n_terms > 1 and row >= 0:
@@ -77,9 +79,20 @@ def score_some(
             for i in range(n):
                 s[i] = (s[i] + weight * v[i]) - price[class_of[min(np.uint64(item[i]), unseen)]]
         else:
-            _add(n, weight, row, n_terms <= 1, columns[:, first:last], s)
+            add_term(first, last, weight, row, n_terms <= 1, columns, s)
             for i in range(n):
                 s[i] = s[i] - price[class_of[min(np.uint64(item[i]), unseen)]]
+    charge_columns(first, last, items, columns, blend, of_item, table, out)
+
+
+@jit(inline=True, allocates=False)
+def charge_columns(
+    first: int, last: int, items: Ints, columns: Floats, blend: Floats, of_item: Counts, table: Floats, out: Floats
+) -> None:
+    """Take the prices of columns off the scores in out."""
+    n, n_terms = np.uint64(last - first), int(blend[0])
+    unseen, class_of = np.uint64(of_item.shape[1] - 1), of_item[0]
+    s, item = out[first:last], items[first:last]
     for k in range(1, table.shape[0]):
         price = table[k]
         v = columns[int(blend[2 * n_terms + k]), first:last]

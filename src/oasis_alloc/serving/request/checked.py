@@ -86,7 +86,7 @@ class Checked:
             *self._maps(user),
         ):  # fmt: skip
             return None
-        scores = buffers.columns[-1, :n].copy()
+        scores = buffers.scores[:n].copy()
         self._pool.append(buffers)
         return scores
 
@@ -181,7 +181,7 @@ class Checked:
             return None
         asked = self._selector.slate_request(n, user, *options)
         numbers = numbers[:n]
-        request = Request(numbers, buffers.columns[:-1, :n], numbers, None)
+        request = Request(numbers, buffers.columns[: len(buffers.rows), :n], numbers, None)
         slate = self._selector.pick(request, buffers.scores[:n], asked).positions
         self._pool.append(buffers)
         return slate
@@ -201,16 +201,19 @@ class _Buffers:
         names, of_item, selector = scorer.selected, scorer.formula.of_item, scorer.selector
         self.best: Callable[..., int] = checked.checked_best
         self.score: Callable[..., bool] = checked.checked_scores
-        if scorer.formula.calibrator is not None:
-            from oasis_alloc.kernels.serve import calibrate
+        is_calibrated = scorer.formula.calibrator is not None
+        if is_calibrated:
+            from oasis_alloc.kernels.serve import score_calibrated
 
-            self.best, self.score = calibrate.calibrated_best, calibrate.calibrated_scores
+            self.best, self.score = score_calibrated.calibrated_best, score_calibrated.calibrated_scores
         self.pick, self.keep = select_one.pick_scored, select_one.keep_scored
         self.capacity = max(_SMALLEST, 1 << (n - 1).bit_length())
         self.items: Ints = np.zeros(self.capacity, np.int64)
-        self.columns: Floats = np.zeros((len(names) + 1, self.capacity))
-        self.rows = list(zip(names, self.columns[:-1], strict=True))
-        self.scores = self.columns[-1]
+        self.columns: Floats = np.zeros(
+            (len(names) + 1 + 2 * is_calibrated, self.capacity)
+        )  # scores, then scratch of maps
+        self.rows = list(zip(names, self.columns[: len(names)], strict=True))
+        self.scores: Floats = self.columns[len(names)]
         self.seen: npt.NDArray[np.uint64] = np.zeros((of_item.shape[1] + 63) // 64, np.uint64)
         self.counts: Ints = np.zeros(selector.rules.system.size, np.int64)
         keep = scorer.data.slate.keep

@@ -22,7 +22,10 @@ _LARGEST = (1 << 31) - 1  # users or candidates of a buffer
 
 
 class Prepared(Remade):
-    """Buffers of one thread; see `Policy.prepare`."""
+    """Buffers of one thread; see `Policy.prepare`.
+
+    `values` are calibrated columns after a call if `writes`, and otherwise scratch where columns are calibrated.
+    """
 
     __slots__ = (
         "_best",
@@ -43,6 +46,7 @@ class Prepared(Remade):
         "_score",
         "_score_calibrated",
         "_to_keep",
+        "_writes",
         "columns",
         "items",
         "marginal",
@@ -52,8 +56,8 @@ class Prepared(Remade):
         "values",
     )  # fmt: skip
 
-    def __init__(self, scorer: Scorer, max_candidates: int, k: int | None) -> None:
-        from oasis_alloc.kernels.serve import calibrate, select_one
+    def __init__(self, scorer: Scorer, max_candidates: int, k: int | None, writes: bool = False) -> None:
+        from oasis_alloc.kernels.serve import calibrate, score_calibrated, select_one
         from oasis_alloc.kernels.serve import score as serve
 
         max_candidates = _checked("prepare", "max_candidates", max_candidates)
@@ -61,20 +65,22 @@ class Prepared(Remade):
         k = min(checked_slots(k, slate.size), max_candidates)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score = serve.best, serve.score
-        self._calibrate, self._best_calibrated = calibrate.calibrate, calibrate.best_calibrated
-        self._score_calibrated = calibrate.score_calibrated
+        self._calibrate, self._best_calibrated = calibrate.calibrate, score_calibrated.best_calibrated
+        self._score_calibrated = score_calibrated.score_calibrated
         self._pick, self._keep = select_one.pick_one, select_one.keep_one
         self._pick_scored, self._keep_scored = select_one.pick_scored, select_one.keep_scored
         costs, caps, _ = selector.category_costs(k)
         self._rules = selector.rules.array, costs, np.zeros(selector.rules.system.size, np.int64)
-        self._max_candidates, self._k = max_candidates, k
+        self._max_candidates, self._k, self._writes = max_candidates, k, writes
         self.names = names
         with _room(f"prepare(max_candidates={max_candidates:,})"):
             self.items: Ints = np.full(max_candidates, -1, np.int64)
             is_calibrated = formula.calibrator is not None
-            self._both: Floats = np.zeros((1 + is_calibrated, len(names), max_candidates))
-            self.columns: Floats = self._both[0]
-            self.values: Floats = self._both[-1]  # what is scored: another block if columns are calibrated
+            self._both: Floats = np.zeros((1 + is_calibrated, len(names) + is_calibrated, max_candidates))
+            self.columns: Floats = self._both[0, : len(names)]
+            self.values: Floats = self._both[
+                -1, : len(names)
+            ]  # what is scored: another block if columns are calibrated
             self.scores: Floats = np.zeros(max_candidates)
             self.positions: Ints = np.zeros(max(k, 1), np.int64)
             self.marginal: Floats = np.zeros(max(k, 1))
@@ -93,7 +99,7 @@ class Prepared(Remade):
             n = self._counted(n, user)
         if len(self._both) > 1:
             self._score_calibrated(
-                n, self.items, self._both, self._blend, self._of_item, user.table, self.scores, user.plan
+                n, self.items, self._both, self._writes, self._blend, self._of_item, user.table, self.scores, user.plan
             )
         else:
             self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
@@ -105,8 +111,8 @@ class Prepared(Remade):
         k = self._k if self._k < user.size else user.size
         if self._plain and len(self._both) > 1:
             return self._best_calibrated(
-                n, self.items, self._both, self._blend, self._of_item, user.table, k, min(user.at_least, k), 0.0,
-                self.scores, self.positions, user.plan,
+                n, self.items, self._both, self._writes, self._blend, self._of_item, user.table, k,
+                min(user.at_least, k), 0.0, self.scores, self.positions, user.plan,
             )  # fmt: skip
         if self._plain:
             return self._best(

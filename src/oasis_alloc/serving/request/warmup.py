@@ -112,22 +112,22 @@ def _calibrating(
     items: Any, scores: Any, of_item: Any, table: Any, bits: Any, out: Any
 ) -> list[tuple[str, Callable[..., object], tuple[Any, ...]]]:
     """Calls of what policies with calibrated columns run besides."""
-    from oasis_alloc.kernels.serve import calibrate
+    from oasis_alloc.kernels.serve import calibrate, score_calibrated
 
-    columns, plan, blend = np.zeros((2, 1)), np.zeros(2), np.zeros(1)
+    columns, plan, blend = np.zeros((4, 1)), np.zeros(6), np.zeros(1)
     prices, kind = (blend, of_item, table), np.zeros(1, np.int64)
     checked = (1, items, columns)
     return [
         ("calibrate", calibrate.calibrate, (0, 1, items, columns, 1, plan, of_item, columns.copy())),
-        ("calibrated_scores", calibrate.calibrated_scores, (*checked, -1, True, *prices, bits, plan)),
-        ("calibrated_best", calibrate.calibrated_best, (*checked, *prices, bits, 1, 0, 0.0, out, plan)),
+        ("calibrated_scores", score_calibrated.calibrated_scores, (*checked, -1, True, *prices, bits, plan)),
+        ("calibrated_best", score_calibrated.calibrated_best, (*checked, *prices, bits, 1, 0, 0.0, out, plan)),
         (
-            "best_calibrated", calibrate.best_calibrated,
-            (1, items, np.zeros((2, 1, 1)), *prices, 1, 0, 0.0, scores, out, plan),
+            "best_calibrated", score_calibrated.best_calibrated,
+            (1, items, np.zeros((2, 2, 1)), False, *prices, 1, 0, 0.0, scores, out, plan),
         ),
         (
-            "score_calibrated", calibrate.score_calibrated,
-            (1, items, np.zeros((2, 1, 1)), *prices, scores, plan),
+            "score_calibrated", score_calibrated.score_calibrated,
+            (1, items, np.zeros((2, 2, 1)), False, *prices, scores, plan),
         ),
         (
             "calibrate_users", calibrate.calibrate_users,

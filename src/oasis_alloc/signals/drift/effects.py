@@ -1,4 +1,4 @@
-"""What a drift of the candidates would change: totals at the prices that are served, and which way prices would go."""
+"""What a drift of the candidates would change: totals at the prices that are served, and new prices."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from oasis_alloc.session import Session
 from oasis_alloc.solution import Solution
 
 if TYPE_CHECKING:
+    from oasis_alloc.common.types import Floats
+    from oasis_alloc.engines.base import Engine, Visit
     from oasis_alloc.program.program import Program
 
 _SMOOTHING = 1e-3  # of the mean size of a value, where the solution does not say how it was smoothed
+_SHORTEST = 1e-9  # of the mean size of a value: steps are divided by the longest one
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,13 @@ class DriftEffect(Document, form="drift_effect"):
     - `before`, `now`: its total in the solution, and on the other candidates.
     - `lower`, `upper`: its limits; infinite where there is none.
     - `price`: the price that is served; above 0 for a cap that binds, below 0 for a floor.
+    - `new_price`: an estimate of the price that a solve would find: one Newton step from the visit, in the same units.
     - `moves`: "up" if the price would rise, because a cap is exceeded or a floor that has a price is passed; "down" the
       other way round; "" if it would stay.
 
     Example
     -------
-    >>> DriftEffect("caps", "song a", 100.0, 130.0, float("-inf"), 100.0, 0.2, "up").moves
+    >>> DriftEffect("caps", "song a", 100.0, 130.0, float("-inf"), 100.0, 0.2, "up", 0.3).moves
     'up'
     """
 
@@ -48,6 +52,7 @@ class DriftEffect(Document, form="drift_effect"):
     upper: float
     price: float
     moves: str
+    new_price: float
 
 
 @suggesting
@@ -69,7 +74,10 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     -------
     list of DriftEffect
         One for each group of each constraint that has a limit, the largest relative changes first. Slates are the
-        smoothed ones of the solve, so totals at the solution's own candidates are near its own, not equal.
+        smoothed ones of the solve, so totals at the solution's own candidates are near its own, not equal. New prices
+        are those of one step of the solver: `H d = -g`, g being how far totals are from their limits and H how they
+        answer to prices, both of this visit (Newton's method; a step is no longer than the mean size of a value, and
+        stays within the signs of prices). They are good for one look, and proven by nothing: solve again to serve.
 
     Raises
     ------
@@ -88,8 +96,8 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     >>> cap = (oa.exposure(by="song") <= {"a": 1.0}).named("caps")
     >>> solution = oa.solve(oa.Problem(of([0.9, 0.5, 0.8, 0.7]), oa.total("r"), cap, oa.Slate(1)))
     >>> (effect,) = oa.drift_effects(solution, of([0.9, 0.5, 0.9, 0.5]))  # both users now like song a best
-    >>> effect.label, effect.now > 1.5, effect.moves
-    ('a', True, 'up')
+    >>> effect.label, effect.now > 1.5, effect.moves, effect.new_price > effect.price
+    ('a', True, 'up', True)
     """
     from oasis_alloc.engines import engine_for
     from oasis_alloc.program.lowering import lower
@@ -112,8 +120,11 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     prices, _ = matched(program, where, solution.prices if smoothed is None else smoothed)
     prices = program.prices(program.variables(prices))
     with engine_for(program) as engine:
-        gamma = _SMOOTHING * engine.survey().size if kept is None or smoothed is None else kept.gamma
-        totals = engine.visit(prices, gamma).totals
+        size = engine.survey().size
+        gamma = _SMOOTHING * size if kept is None or smoothed is None else kept.gamma
+        visit = engine.visit(prices, gamma)
+        new = _stepped(engine, visit, size)
+        totals = visit.totals
     lower_limit, upper_limit, _ = program.bands()
     served, _ = matched(program, where, solution.prices)
     out = []
@@ -127,8 +138,25 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
                 price = float(served[row])
                 moves = _moves(now, low, high, price, share)
                 before = float(known.get(label, np.nan))
-                out.append(DriftEffect(block.name, label, before, now, low, high, price, moves))
+                out.append(DriftEffect(block.name, label, before, now, low, high, price, moves, float(new[row])))
     return sorted([*out, *_gone(solution, program, share)], key=lambda one: -_change(one))
+
+
+def _stepped(engine: Engine, visit: Visit, size: float) -> Floats:
+    """(n_rows,) the prices of one Newton step from a visit, each at most `size`, in units of scores, from its own."""
+    from oasis_alloc.solvers.newton import SmoothedDual, along_curve, newton_direction, trust_region_step
+    from oasis_alloc.solvers.settings import DualSettings
+
+    program = engine.program
+    dual = SmoothedDual(engine, lambda *_: None, DualSettings())
+    z = program.variables(visit.prices)
+    point = dual.seen(z, visit)
+    # a price that comes to the end of its range stays there, and the others answer to that
+    room = np.where(point.gradient > 0.0, z - program.lower, program.upper - z)
+    longest = np.clip(room, _SHORTEST * size, size)
+    step = trust_region_step(dual, newton_direction(dual, point, longest), longest)
+    moved = z + along_curve(dual, point, step, longest)
+    return program.admit(program.prices(np.clip(moved, program.lower, program.upper)))
 
 
 def _gone(solution: Solution, program: Program, share: float) -> Iterator[DriftEffect]:
@@ -144,7 +172,7 @@ def _gone(solution: Solution, program: Program, share: float) -> Iterator[DriftE
         for label, low, high, before, price in rows:
             if label not in there[name] and (np.isfinite(low) or np.isfinite(high)):
                 moves = _moves(0.0, low, high, price, share)
-                yield DriftEffect(name, label, float(before), 0.0, float(low), float(high), float(price), moves)
+                yield DriftEffect(name, label, float(before), 0.0, float(low), float(high), float(price), moves, 0.0)
 
 
 def _moves(now: float, low: float, high: float, price: float, share: float) -> str:
