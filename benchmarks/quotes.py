@@ -4,9 +4,9 @@
     python -m benchmarks.quotes --market caps --pairs 1e7 --quotes 200
     python -m benchmarks.quotes --check 200 --kinds plain keep     # against full solves, 1e4 pairs each
 
-Quotes are of campaigns, or of artists where only caps are stated. Seconds are minima of three (immediate) and of single
+Quotes are of campaigns, or of artists in the markets of whole.py. Seconds are minima of three (immediate) and of single
 runs (certified), with those of the processor next to them. The market is that of `oasis-alloc demo` with 200 campaigns,
-or that of whole.py with caps alone (2,000 campaigns at 1e7).
+or that of whole.py with caps alone or under all rules (2,000 campaigns at 1e7).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ ROOT = Path(__file__).resolve().parent
 
 
 def market(name: str, pairs: int) -> oa.Problem:
-    """The market of the demonstration, or that of whole.py with caps alone."""
+    """The market of the demonstration, or that of whole.py with caps alone or with everything."""
     if name == "month":
         return month(users=pairs // 50, degree=50, campaigns=200, seed=1).problem()
-    cands, caps, _ = whole.candidates(pairs)
-    return whole.caps_alone(cands, caps)
+    cands, caps, floors = whole.candidates(pairs)
+    return whole.caps_alone(cands, caps) if name == "caps" else whole.whole(cands, caps, floors)
 
 
 def seconds(name: str, pairs: int, quotes: int, gap: float) -> list[dict[str, object]]:
@@ -112,7 +112,7 @@ def check(kind: str, quotes: int, users: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--market", choices=("month", "caps"), default="month")
+    parser.add_argument("--market", choices=("month", "caps", "whole"), default="month")
     parser.add_argument("--pairs", type=float, default=1e6)
     parser.add_argument("--quotes", type=int, default=20)
     parser.add_argument("--gap", type=float, default=1e-4)

@@ -155,6 +155,11 @@ class Chunked(Surveyed):
     def thresholds(self) -> Floats:
         return self._threshold
 
+    @property
+    def own_prices(self) -> tuple[Floats, jobs.FurtherPrices]:
+        """(prices of guards by user, or empty; prices of categories that cross) at the last visit under rules."""
+        return self._guard, self._further
+
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         program = self.program
         self.visits += 1  # also counts a visit that does not finish

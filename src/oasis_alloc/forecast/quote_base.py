@@ -17,6 +17,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines import engine_for
 from oasis_alloc.errors import ProblemError, SolverError
+from oasis_alloc.forecast.best_slates import BestSlates, slates_of
 from oasis_alloc.forecast.cell_rows import CellRows
 from oasis_alloc.kernels.solve.opportunity import Priced
 from oasis_alloc.kernels.solve.quoted_pairs import shown_and_wanted, users_of_ascending
@@ -67,6 +68,7 @@ class QuoteBase:
     is_solved: bool  # False with new items, which the plan does not show
     lock: threading.Lock = field(default_factory=threading.Lock)  # visits of an engine are one at a time
     in_memory: InMemory | None = None  # where the program is of some users of files
+    _slates: BestSlates | None = None
 
     @property
     def weighted(self) -> bool:
@@ -89,6 +91,13 @@ class QuoteBase:
         lower, upper, _ = self.program.bands()
         limited = self.program.hard & (np.isfinite(lower) | np.isfinite(upper))
         return None if self.rows_of_cells is None else self.rows_of_cells.only(limited)
+
+    def slates(self, threads: int | None) -> BestSlates:
+        """The best slates under rules; found at the first quote."""
+        if self._slates is None:
+            object.__setattr__(self, "_slates", slates_of(self, threads))
+        assert self._slates is not None
+        return self._slates
 
     def columns(self, pairs: Ints, users: Ints) -> tuple[Ints, Floats]:
         """(cells, (K, n_pairs) columns besides exposure) of pairs, given with their users."""

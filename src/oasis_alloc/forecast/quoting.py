@@ -74,7 +74,7 @@ def _from(
             f"quote {target.name!r}: {units:,.6g} more units are asked for, and the slates of its candidates have room "
             f"for {max(0.0, room - found.now):,.6g} more ({room:,.6g} in all, of which the plan has {found.now:,.6g})."
         )
-    supply = supply_of(base, found, found.now + units, partial(main_by_pair, base), threads)
+    supply = supply_of(base, found, partial(main_by_pair, base), threads)
     known = _Known(base, found, supply, room, most, found.now + units)
     exchanges = Exchanges(base, found)
     reached = exchanges.gain(units) if units > 0.0 else None
@@ -150,7 +150,7 @@ def _verdict(known: _Known, low: float, changed: float | None) -> tuple[bool | N
     """(whether the units can be delivered, what they cost) from a lower bound and an allocation that delivers them."""
     if known.asked > known.most * (1.0 + 1e-9) or not np.isfinite(low):
         return False, Bracket(np.inf, np.inf, np.inf)
-    estimate = float(known.supply.cost_of(np.array([known.asked]))[0]) + known.base.allocation.value - known.base.dual
+    estimate = float(known.supply.cost_of(np.array([known.asked]))[0]) + known.base.allocation.value - known.supply.dual
     if changed is None:
         return None, Bracket(low, max(low, estimate), np.inf)
     high = max(low, known.base.bound - changed)
@@ -160,7 +160,7 @@ def _verdict(known: _Known, low: float, changed: float | None) -> tuple[bool | N
 def _low(known: _Known, asked: Floats) -> Floats:
     """The proven least cost of impressions in all."""
     base = known.base
-    low = known.supply.cost_of(asked) + base.allocation.value - base.dual
+    low = known.supply.cost_of(asked) + base.allocation.value - known.supply.dual
     return np.maximum(low, 0.0) if base.is_solved else low  # a promise cannot add value, new items can
 
 
@@ -190,7 +190,7 @@ def _certified(quoted: Quote, known: _Known, solution: Solution, gap: float, thr
     base, found = known.base, known.found
     price = quoted.price if np.isfinite(quoted.price) else float(known.supply.price[-1])
     least = float(known.supply.cost_of(np.array([known.asked]))[0])
-    asked = Asked(known.asked, price, base.dual - least)
+    asked = Asked(known.asked, price, known.supply.dual - least)
     proof = prove(base, found, asked, gap, solution._kept, threads)
     if proof.bound == -np.inf:
         never = Bracket(np.inf, np.inf, np.inf)

@@ -9,17 +9,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.engines import engine_for
-from oasis_alloc.forecast.campaign_program import of_users, with_row
+from oasis_alloc.forecast.best_slates import has_rules
 from oasis_alloc.forecast.quote_base import Found, QuoteBase
+from oasis_alloc.kernels.rules.insertions import insertions
 from oasis_alloc.kernels.solve.ascending import ascending
 from oasis_alloc.kernels.solve.opportunity import opportunity
 
 MainColumn: TypeAlias = Callable[[Ints], Floats | None]
 """The main column of the objective by pair of the program; None without one."""
-
-_PRICES = 9  # visits at prices of the campaign, under rules of slates
-_CLOSER = 4  # further ones, near the price of what is asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +32,7 @@ class Supply:
     price: Floats  # of an impression up to each corner
     relevance: Floats  # the main column that was given up, an estimate
     most: float  # impressions beyond which slates have no room
+    dual: float  # the bound of the plan from which costs are counted
 
     def cost_of(self, units: Floats) -> Floats:
         """The least cost of that many impressions in all; infinite beyond `most`."""
@@ -55,22 +53,30 @@ class Supply:
         return float(self.units[max(0, at - 1)]) if self.units.size else 0.0
 
 
-def supply_of(base: QuoteBase, found: Found, asked: float, main: MainColumn, threads: int | None) -> Supply:
-    """The supply curve; `asked` impressions in all are looked at most closely."""
-    cost, units, relevance = _steps(base, found, main)
-    most = float(units.sum())
-    plain = _by_steps(cost, units, relevance, most)
-    rules = base.program.rules
-    if rules is None or not (rules.systems or rules.target.size or rules.min_size.any()):
-        return plain
-    return _by_visits(base, found, plain, asked, threads)
+def supply_of(base: QuoteBase, found: Found, main: MainColumn, threads: int | None) -> Supply:
+    """The supply curve."""
+    cost, units, relevance = _steps(base, found, main, threads)
+    free = int(np.searchsorted(cost, 0.0, side="right"))  # what is shown anyway
+    begin = float(units[:free].sum())
+    total = begin + np.concatenate([[0.0], np.cumsum(units[free:])])
+    price = np.concatenate([[0.0], cost[free:] / units[free:]])
+    spent, lost = (np.concatenate([[0.0], np.cumsum(part[free:])]) for part in (cost, relevance))
+    dual = base.slates(threads).dual if has_rules(base.program) else base.dual
+    return Supply(total, spent, price, lost, float(units.sum()), dual)
 
 
-def _steps(base: QuoteBase, found: Found, main: MainColumn) -> tuple[Floats, Floats, Floats]:
-    """(cost, impressions, main column given up) of each step, ascending by price; rules besides sizes are left out."""
+def _steps(
+    base: QuoteBase, found: Found, main: MainColumn, threads: int | None
+) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+    """(cost, impressions, main column given up) of each step, ascending by price."""
     n = found.mine.size
     cost, place, given = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
-    n = opportunity(found.users, found.begin, found.mine, base.priced, base.sizes(found.users), cost, place, given)
+    mine = found.users, found.begin, found.mine
+    if has_rules(base.program):
+        known = base.slates(threads)
+        n = insertions(*mine, base.priced, known.rules, known.own, known.best, cost, place, given)
+    else:
+        n = opportunity(*mine, base.priced, base.sizes(found.users), cost, place, given)
     cost, pair, given = cost[:n], found.mine[place[:n]], given[:n]
     units = base.units(pair)
     order = ascending(cost / units)
@@ -83,62 +89,6 @@ def _steps(base: QuoteBase, found: Found, main: MainColumn) -> tuple[Floats, Flo
     if given_up is not None:
         lost[others] += given_up
     return cost, units, lost * units
-
-
-def _by_steps(cost: Floats, units: Floats, relevance: Floats, most: float) -> Supply:
-    free = int(np.searchsorted(cost, 0.0, side="right"))  # what is shown anyway
-    begin = float(units[:free].sum())
-    total = begin + np.concatenate([[0.0], np.cumsum(units[free:])])
-    price = np.concatenate([[0.0], cost[free:] / units[free:]])
-    spent, lost = (np.concatenate([[0.0], np.cumsum(part[free:])]) for part in (cost, relevance))
-    return Supply(total, spent, price, lost, most)
-
-
-def _by_visits(base: QuoteBase, found: Found, plain: Supply, asked: float, threads: int | None) -> Supply:
-    """Under rules: visits to the campaign's users at several prices of it."""
-    ours = of_users(base.program, found)
-    program = with_row(ours.program, ours.member, base.unit_column, 0.0)
-    top = max(float(plain.price[-1]), 1e-9 * (base.engine.survey().size or 1.0))
-    some = np.unique(np.quantile(plain.price, np.linspace(0.0, 1.0, _PRICES - 3)))
-    tried = [0.0, *some[some > 0.0].tolist(), 1.5 * top, 4.0 * top]
-    with engine_for(program, threads) as engine:
-        gamma = base.smoothing  # as in the visit that `base.dual` comes from
-
-        def look(price: float) -> tuple[float, float]:
-            visit = engine.visit(np.append(base.prices, -price), gamma)
-            return float(visit.bound), float(visit.totals[-1])
-
-        start = look(0.0)[0]
-        seen = {price: look(price) for price in tried[1:]}
-        for _ in range(_CLOSER if asked > found.now else 0):
-            below = max((p for p, (_, n) in seen.items() if n < asked), default=0.0)
-            above = min((p for p, (_, n) in seen.items() if n >= asked), default=np.inf)
-            if not np.isfinite(above) or above - below <= 1e-6 * top:
-                break
-            middle = 0.5 * (below + above)
-            seen[middle] = look(middle)
-    prices = np.array([0.0, *sorted(seen)])
-    gain = np.array([0.0, *(max(0.0, seen[p][0] - start) for p in sorted(seen))])
-    return _envelope(prices, gain, plain)
-
-
-def _envelope(prices: Floats, gain: Floats, plain: Supply) -> Supply:
-    """The largest of `price * F - gain` over the prices, as a function of F by its corners."""
-    keep = [0]
-    for k in range(1, prices.size):
-        while len(keep) > 1:
-            i, j = keep[-2], keep[-1]
-            first = (gain[j] - gain[i]) * (prices[k] - prices[j])
-            if first < (gain[k] - gain[j]) * (prices[j] - prices[i]):
-                break
-            keep.pop()
-        keep.append(k)
-    p, g = prices[keep], gain[keep]
-    corner = np.diff(g) / np.diff(p)  # where the line of the next price takes over
-    units = np.append(corner, max(plain.most, float(corner[-1]) if corner.size else 0.0))
-    cost = p * units - g
-    lost = plain.relevance_of(units)
-    return Supply(units, np.maximum(cost, 0.0), p, lost, plain.most)
 
 
 def most_units(base: QuoteBase, found: Found) -> tuple[float, float]:
