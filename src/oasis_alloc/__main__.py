@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     oasis_alloc ...
     0
     """
-    from oasis_alloc.commands.terminal import NOT_WRITTEN, be_lenient, flushed, warn
+    from oasis_alloc.commands.terminal import NOT_WRITTEN, be_lenient, flushed, not_written, warn
     from oasis_alloc.errors import OasisAllocError
 
     be_lenient()
@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
+        if (ended := not_written(error)) is not None:
+            return ended
         warn(
             f"oasis-alloc: internal error, a fault of oasis-alloc: {type(error).__name__}: {error}\n"
             f"Please report it, with what {_TRACEBACK}=1 shows, and the problem as `oasis-alloc doctor --problem` "

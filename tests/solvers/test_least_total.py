@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from large_paths import large_paths
+from presented import present
+from random_statements import random_program
 
 import oasis_alloc as oa
 from oasis_alloc.engines.base import Engine
@@ -72,6 +74,14 @@ def test_next_to_a_limit_that_nothing_reaches_the_others_end_the_search_where_th
         assert found.certain
         assert [conflict.constraint for conflict in found.conflicts if conflict.give > 0.0] == ["everything"]
         assert passes <= 60
+
+
+def test_slates_that_steps_never_bring_within_a_small_limit_are_left_to_the_finisher() -> None:
+    """Random program 117: every try of a recovery misses a floor by 1e-6, whatever the smoothing (658 passes)."""
+    with search(present(random_program(117)).problem) as (engine, found, passes):
+        assert not found.proven
+        assert evaluate(engine, found.positions, found.x).feasible
+        assert passes <= 250
 
 
 def test_a_total_above_0_is_still_the_least() -> None:

@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
 
 def partition(arguments: argparse.Namespace) -> int:
     """Write the partitions, or those that are missing, and say which."""
-    from oasis_alloc.commands.terminal import say
+    from oasis_alloc.commands.terminal import NOT_WRITTEN, say
     from oasis_alloc.partitions import partition as write
 
     made = write(
@@ -38,5 +38,5 @@ def partition(arguments: argparse.Namespace) -> int:
     if arguments.verify:
         made.verify()
     of = f"{made.n_users:,} users, {made.n_items:,} items, {made.n_pairs:,} pairs"
-    say(f"{made.directory}: {of}; {len(made.written):,} of {made.n_partitions:,} partitions written")
-    return 0
+    text = f"{made.directory}: {of}; {len(made.written):,} of {made.n_partitions:,} partitions written"
+    return 0 if say(text) else NOT_WRITTEN

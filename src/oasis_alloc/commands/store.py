@@ -29,7 +29,7 @@ def register(commands: Any) -> None:
 
 def store(arguments: argparse.Namespace) -> int:
     """Do one of the actions."""
-    from oasis_alloc.commands.terminal import say, warn
+    from oasis_alloc.commands.terminal import NOT_WRITTEN, say, warn
     from oasis_alloc.common.labels import shown
     from oasis_alloc.errors import InputError
     from oasis_alloc.hosting.publishing import publish, read_facts, refuse
@@ -39,7 +39,7 @@ def store(arguments: argparse.Namespace) -> int:
     try:
         if arguments.action == "publish":
             facts = publish(arguments.file, arguments.snapshot, time.time())
-            say(f"policy {facts.policy_id} is published as {arguments.snapshot}")
+            text = f"policy {facts.policy_id} is published as {arguments.snapshot}"
         elif arguments.action == "refuse":
             policy_id = arguments.policy_id
             if policy_id is None:
@@ -52,12 +52,12 @@ def store(arguments: argparse.Namespace) -> int:
                     "be refused if it is published later. `oasis-alloc store show` lists the known policies."
                 )
             refuse(arguments.snapshot, policy_id)
-            say(f"policy {policy_id} is refused by all stores of {arguments.snapshot}")
+            text = f"policy {policy_id} is refused by all stores of {arguments.snapshot}"
         else:
-            say("\n".join(_shown(arguments.snapshot)))
+            text = "\n".join(_shown(arguments.snapshot))
     except OSError as error:
         raise InputError(f"{error.strerror}: {error.filename}.") from error
-    return 0
+    return 0 if say(text) else NOT_WRITTEN
 
 
 def _known(path: Path) -> set[str]:

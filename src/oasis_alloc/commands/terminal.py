@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -9,6 +10,8 @@ from typing import TextIO
 
 NOT_WRITTEN = 5
 """The exit code if a file, or the report on standard output, could not be written."""
+
+_NOT_WRITTEN = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def be_lenient() -> None:
@@ -56,6 +59,27 @@ def warn(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except (OSError, ValueError):
         forget(sys.stderr)
+
+
+def not_written(error: Exception) -> int | None:
+    """The exit code after an error that says that a disk is full or a reader is gone, with a message; None for others.
+
+    A command that did not expect it, or a library that serves standard output, lets it pass, alone or in a group.
+    """
+    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        return not_written(error.exceptions[0])
+    several = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+    known = [one for one in several if isinstance(one, OSError) and one.errno in _NOT_WRITTEN]
+    if len(known) < len(several):
+        return None
+    if sys.stdout is not None:
+        forget(sys.stdout)
+    failed = [one for one in known if not isinstance(one, BrokenPipeError)]
+    if not failed:
+        return 0
+    where = failed[0].filename or "a file or standard output"
+    warn(f"oasis-alloc: {where} cannot be written: {os.strerror(failed[0].errno or 0)}.")
+    return NOT_WRITTEN
 
 
 def _failed(error: OSError | ValueError) -> bool:

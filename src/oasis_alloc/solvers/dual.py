@@ -220,8 +220,10 @@ def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, i
     monitor, settings = run.monitor, run.settings
     fractional, recovery_tries, last = np.inf, settings.recovery_tries, settings.last_gamma
     before, ratio, power = np.inf, settings.gamma_ratio, 2.0
-    if run.engine.survey().size == 0.0:  # no pair has a value
+    worthless = run.engine.survey().size == 0.0  # no pair has a value
+    if worthless:
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
+    futile = 0  # tries since the last one that was better than all before it
     max_steps = min(settings.max_steps, 2 * settings.few_steps) if run.ruled else settings.max_steps
     rough = settings.guarded_rough if run.guarded else settings.rough
     while True:
@@ -230,10 +232,13 @@ def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, i
         point, gamma = minimize(near.dual, point, 1, rough, max_steps), point.gamma
         times = gap_ratio(near.dual, monitor, point, undecided_wanted(near.dual, point)) if recovery_tries else np.inf
         if times <= 1.0:
-            recovery_tries -= 1
+            recovery_tries, best = recovery_tries - 1, monitor.best
             point, reached = recover_primal(run.engine, monitor, near, point, run.unit)
             if reached:
                 return None
+            futile = futile + 1 if monitor.best is best else 0
+            if worthless and monitor.bound == 0.0 and futile >= settings.futile_tries:
+                recovery_tries = 0  # a small limit is missed by what less smoothing does not change
         wanted = undecided_wanted(near.dual, point)
         if monitor.may_conflict and runaway(point, run.unit, settings):
             raise SuspectedInfeasible

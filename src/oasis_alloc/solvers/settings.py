@@ -118,6 +118,7 @@ class DualSettings:
     # the end without a linear program (primal_recovery.py)
     recovery_tries: int = 2  # tries
     worthless_tries: int = 40  # the same where no pair has a value
+    futile_tries: int = 3  # the same that may follow one another without a better answer
     recovery_aim: float = 0.9  # share of what smoothing may take that the next gamma aims at
     smoothing_share: float = 0.7  # of the requested gap that smoothing may cost
     met: float = 1e-6  # residual at which slates will do if they meet all limits
