@@ -168,6 +168,12 @@ def test_pacers_count_calibrated_amounts() -> None:
     items, columns = np.arange(4), {"r": np.array([0.8, 0.6, 0.4, 0.2])}
     used = pacer.usage([0, 1], items, columns)
     assert sum(used.amounts) == pytest.approx((0.8 + 0.6) / 2)
+    hot = pacer.prepare(4)
+    hot.items[:4], hot.columns[:, :4] = items, columns["r"]
+    shown = hot.select(4, pacer.user())
+    hot.observe(shown)
+    assert shown == 2
+    assert sum(pacer.delivered().values()) == pytest.approx(sum(columns["r"][hot.positions[:shown]]) / 2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

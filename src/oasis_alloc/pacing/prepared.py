@@ -20,7 +20,10 @@ class PreparedPacer:
     def __init__(self, pacer: Pacer, max_candidates: int, k: int | None) -> None:
         from oasis_alloc.kernels.serve import paced
 
-        self._pacer, self._hot = pacer, Prepared(pacer.policy._scorer, max_candidates, k, writes=True)
+        self._pacer, self._hot = (
+            pacer,
+            Prepared(pacer.policy._scorer, max_candidates, k, True),
+        )  # `observe` reads `values`
         self._live, self._core = pacer._live, pacer._core
         self._of_item = self._live.formula.of_item
         self._count, self._fits, self._drop = paced.count, paced.fits, paced.drop
