@@ -39,9 +39,11 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial, wraps
 from importlib import metadata
 from pathlib import Path
+from types import FunctionType
 from typing import Any, NoReturn, TypeVar, cast, overload
 
 import numba
+from numba.core.compiler import CompileResult
 
 from oasis_alloc.errors import SolverError
 from oasis_alloc.kernels import _compiling
@@ -94,11 +96,24 @@ def jit(function: Any = None, /, *, fastmath: bool = False, inline: bool = False
         # No code for C callbacks, which nobody asks for: it takes a twentieth of the time to compile a kernel.
         options: dict[str, Any] = {"fastmath": flags, "forceinline": inline, "_nrt": allocates}
         options["no_cfunc_wrapper"] = True
-        compiled: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
+        compiled = _dispatcher(function, {"nogil": True, "error_model": "numpy", **options})
         _attach_cache(compiled, function)
         return cast(_Function, compiled)
 
     return decorate if function is None else decorate(function)
+
+
+def _dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """What compiles the function; under NUMBA_DISABLE_JIT, the function."""
+    try:
+        from oasis_alloc.kernels._linked import KernelDispatcher
+    except ImportError:  # another kind of numba: kernels that only kernels call are finished, too
+        return numba.njit(**options)(function)
+    if getattr(numba.config, "DISABLE_JIT", 0):
+        return function
+    return KernelDispatcher(
+        cast(FunctionType, function), targetoptions={"nopython": True, "boundscheck": None, **options}
+    )
 
 
 def refusal() -> str:
@@ -131,7 +146,10 @@ def _attach_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
     if function.__closure__ is not None or not source.is_file():
         return
     try:
-        dispatcher._cache = _KernelCache(function, _source_hash(source.resolve().parent))
+        stamp = _source_hash(source.resolve().parent)
+        dispatcher._cache = _KernelCache(function, stamp, cast(Any, CompileResult)._rebuild)
+        if hasattr(dispatcher, "linked_cache"):
+            dispatcher.linked_cache = _KernelCache(function, stamp, dispatcher.rebuild_linked)
     except OSError:
         _log.debug("kernel sources next to %s cannot be read: not cached", source, exc_info=True)
 
@@ -139,11 +157,12 @@ def _attach_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
 class _KernelCache:
     """The part of numba's cache interface that a dispatcher calls, for one function."""
 
-    def __init__(self, function: Callable[..., Any], source_hash: str) -> None:
+    def __init__(self, function: Callable[..., Any], source_hash: str, rebuild: Callable[..., Any]) -> None:
         self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
         code = function.__code__  # the line distinguishes two functions of the same name
-        self._code = (code.co_firstlineno, hashlib.sha256(code.co_code).hexdigest())
+        self._code = (code.co_firstlineno, hashlib.sha256(code.co_code).hexdigest(), rebuild.__name__)
         self._source_hash = source_hash
+        self._rebuild = rebuild  # makes a result of this kind from what was kept of it
 
     @property
     def cache_path(self) -> str | None:
@@ -162,13 +181,10 @@ class _KernelCache:
             directory = _directory(self._source_hash)
             if directory is None or not _is_safe(directory):
                 return None
-            from numba.core.compiler import CompileResult
-
             target_context.refresh()
             key, entry = self._entry(directory, signature, target_context.codegen())
             parts = entry.load(key)
-            rebuild: Any = CompileResult._rebuild  # untyped in numba
-            return None if parts is None else rebuild(target_context, *parts)
+            return None if parts is None else self._rebuild(target_context, *parts)
         except Exception:  # a damaged entry, or another kind of numba: compile
             _log.debug("kernel %s cannot be loaded from its cache", self._name, exc_info=True)
             return None
