@@ -31,6 +31,7 @@ def evaluate(engine: Engine, positions: Ints, x: Floats, limits: Program | None 
         known[doubtful] = activity(engine, positions, x, doubtful)
         ratios = limits.ratios(sums.totals, known)
     linear = sums.value + sums.decrement_cost
+    caps = (sums.totals > limits.bands()[1]) & (engine.survey().min_totals >= 0.0)
     return Allocation(
         positions,
         x,
@@ -40,6 +41,7 @@ def evaluate(engine: Engine, positions: Ints, x: Floats, limits: Program | None 
         linear=linear,
         size=abs(linear) + abs(sums.decrement_cost) + program.concave_size(sums.totals),
         parts=program.concave_parts(sums.totals),
+        over=float(ratios[caps].max(initial=0.0)),
     )
 
 
