@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oasis_alloc as oa
+from benchmarks import again, shapes
 from oasis_alloc.common.labels import same
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.markets import matching
@@ -231,3 +232,17 @@ def test_groups_of_several_keys_are_matched_label_by_label() -> None:
             assert all(new == old for new, old in found.items())
             keys = [{same(label) for label in labels} for labels in (before, now)]
             assert len(found) == len(keys[0] & keys[1])
+
+
+@pytest.mark.full
+def test_changes_next_to_kept_shares_take_few_passes() -> None:
+    """A million pairs of `benchmarks/shapes.py`: limits are met by moves within users, not by steps."""
+    market = again.Given(*shapes.market(20_000))
+    first = oa.solve(shapes.SHAPES["keep"](shapes.Given(market.cands, market.caps, market.floors)), threads=1)
+    for change, passes in (("limits", 5.0), ("values", 5.0), ("hour", 8.0)):
+        now = again.changed(market, change)
+        stated = shapes.SHAPES["keep"](shapes.Given(now.cands, now.caps, now.floors))
+        warm = oa.solve(stated, start=first, threads=1)
+        assert warm.status is oa.Status.SOLVED
+        assert warm.violation <= 1e-6
+        assert warm.passes <= passes

@@ -338,6 +338,11 @@ class Program:
         """Rows that can have a price."""
         return int(np.unique(self.row).size)
 
+    @property
+    def holds_back(self) -> bool:
+        """True if slates have to show something: scaling one down may break a rule."""
+        return self.rules is not None and self.rules.holds_back
+
     def bands(self) -> tuple[Floats, Floats, Floats]:
         """(lower, upper, penalty) of every row."""
         parts = [block.function.band() for block in self.blocks]

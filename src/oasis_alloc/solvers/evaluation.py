@@ -37,6 +37,7 @@ def evaluate(
         known[doubtful] = activity(engine, *every, doubtful)
         ratios = limits.ratios(sums.totals, known)
     linear = sums.value + sums.decrement_cost
+    caps = (sums.totals > limits.bands()[1]) & (engine.survey().min_totals >= 0.0)
     return Allocation(
         positions,
         x,
@@ -47,6 +48,7 @@ def evaluate(
         size=abs(linear) + abs(sums.decrement_cost) + program.concave_size(sums.totals),
         parts=program.concave_parts(sums.totals),
         whole=whole,
+        over=float(ratios[caps].max(initial=0.0)),
     )
 
 

@@ -133,7 +133,7 @@ def finish_rounds(
             if far or _stuck(violations, not program.supports, settings):
                 raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
         wider = release(decision, engine.decide(center if early else new, near) if fresh is None else fresh)
-        if program.rules is not None and program.rules.holds_back:
+        if program.holds_back:
             stubborn = last.pressed & (stubborn | (np.count_nonzero(last.pressed) <= settings.few_pressed))
             wider = with_alternatives(engine, wider, last.allocation, stubborn, settings.alternatives)
             stubborn = last.pressed.copy()
@@ -261,11 +261,14 @@ def finish(
     decision: PairSplit,
     prices: Floats,
     radius: Floats,
-    max_price: float,
+    max_price: float | Floats,
     last: Round | None,
     settings: DualSettings,
 ) -> Round:
-    """Solve and build the round; radius by row and `max_price`, the highest of a slack, are in units of scores."""
+    """Solve and build the round; radius by row and `max_price`, the highest of a slack, are in units of scores.
+
+    A slack may have a highest price of its own, by row.
+    """
     program = engine.program
     undecided, shown = decision.undecided, decision.shown
     fixed = engine.sums_with(shown, np.empty(0, np.int64), np.empty(0)).totals
@@ -280,7 +283,9 @@ def finish(
     solution = _solve(part, basis, prices, monitor.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)
-    x = np.clip(solution.x[: undecided.size], 0.0, part.small.allowed)
+    x = np.clip(solution.x[: undecided.size], 0.0, 1.0)
+    needed = x > part.small.allowed + settings.needed if program.holds_back else np.zeros(x.size, np.bool_)
+    x = np.where(needed, x, np.minimum(x, part.small.allowed))
     kept = x > settings.about_zero * part.small.counts
     rows = part.rows
     new = prices.copy()

@@ -31,6 +31,7 @@ class Allocation:
     size: float = 0.0  # sum of the absolute parts of the objective
     parts: float = 0.0  # sum of the absolute numbers that the objective's functions add up: see `Monitor.rounding`
     whole: Shown | None = None  # more pairs, with x = 1
+    over: float = 0.0  # the violation of caps alone: upper limits of totals that are never negative
 
     @property
     def nonzeros(self) -> tuple[Ints, Floats]:
@@ -72,6 +73,11 @@ class Allocation:
     @property
     def feasible(self) -> bool:
         return self.violation <= FEASIBLE
+
+    def misses_less(self, other: Allocation) -> bool:
+        """Whether it is the better one of two that miss limits: caps come first, as nothing may exceed them."""
+        own, others = max(self.over, FEASIBLE), max(other.over, FEASIBLE)
+        return (own, self.violation) < (others, other.violation)
 
 
 @dataclass(frozen=True, eq=False)

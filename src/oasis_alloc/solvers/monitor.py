@@ -336,12 +336,12 @@ class Monitor:
         self._best = replace(allocation, size=max(allocation.size, self._best.size))
 
     def offer(self, allocation: Allocation) -> None:
-        """Keep an allocation if it is feasible and worth more, or violates less than the best so far."""
+        """Keep an allocation if it is feasible and worth more, or misses caps, then other limits, by less."""
         best = self._best
         if (
             best is None
             or (allocation.feasible and (not best.feasible or allocation.value > best.value))
-            or (not best.feasible and allocation.violation < best.violation)
+            or (not best.feasible and allocation.misses_less(best))
         ):
             if self._parts is not None and allocation.feasible:
                 parts = self._parts(*allocation.nonzeros)

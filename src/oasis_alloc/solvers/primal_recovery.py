@@ -22,6 +22,7 @@ from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.losses import lost_by_curves, lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.monitor import Monitor
+from oasis_alloc.solvers.moving import moved_within
 from oasis_alloc.solvers.nearby import Nearby
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
 from oasis_alloc.solvers.refilling import refilled, shown_by_user
@@ -95,10 +96,11 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
     monitor.enter("recovery")
     may_drop = only_caps(engine)
     may_move = may_drop and program.rules is None and not program.supports
-    parts = settings.moved if may_drop else (0.0,)
+    may_swap = not may_drop and not program.supports and not program.curved
+    parts = settings.moved if may_drop else (*settings.moved_within, 0.0) if may_swap else (0.0,)
     steps = settings.worthless_steps if engine.survey().size == 0.0 else settings.recovery_steps
     for part in parts:
-        if may_move:
+        if may_move or (may_swap and part > 0.0):
             enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
         elif may_drop:
             enough = partial(_cheap, program, monitor, part * monitor.target)
@@ -106,7 +108,7 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
             enough = partial(_met, near.all, monitor)
         point = point if enough(point) else near.enter(point)
         point = minimize(near.dual, point, 1, enough, round(steps * near.steps_per_pass))
-        if not may_drop and _violation(program, point) > FEASIBLE:
+        if not may_drop and part == 0.0 and _violation(program, point) > FEASIBLE:
             break
         point = near.dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
@@ -115,15 +117,21 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
             shown = shown_by_user(program, positions, x)
             rebalance(engine, positions, x, point.visit.totals)
             positions, x = refilled(engine, positions, x, shown, prices)
+        elif may_swap and part > 0.0:
+            for every in (False, True):
+                positions, x = moved_within(engine, positions, x, engine.add_up(positions, x)[1], prices, every)
         elif may_drop:
             less = trimmed(engine, positions, x, point.visit.totals)
             x = x if less is None else less
-        monitor.offer(evaluate(engine, positions, x))
-        if near.is_part:
-            if part != parts[-1] and not _promising(program, monitor, point):
-                continue
-            if program.rules is None:
-                point = near.leave(point)
+        found = evaluate(engine, positions, x)
+        monitor.offer(found)
+        if may_swap and not found.feasible:
+            continue
+        looked_at = part == parts[-1] or not (near.is_part or may_swap)
+        if not looked_at and not _promising(program, monitor, settings, point, may_swap):
+            continue
+        if near.is_part and program.rules is None:
+            point = near.leave(point)
         if program.rules is not None:  # the bound of a visit has smoothed thresholds of rules
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
@@ -133,13 +141,21 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
     return point, monitor.reached
 
 
-def _promising(program: Program, monitor: Monitor, point: Point) -> bool:
-    """Whether the best allocation reaches the gap if a visit to all users finds the bound of some of their pairs."""
+def _promising(program: Program, monitor: Monitor, settings: DualSettings, point: Point, guarded: bool) -> bool:
+    """Whether the best allocation reaches the gap if a visit to all users finds the bound of some of their pairs.
+
+    Where slates are `guarded`, the bound of a visit is that of smoothed guards, and an estimate takes its place: slates
+    lose no more by smoothing than it says.
+    """
     best, visit = monitor.best, point.visit
     if best is None or not best.feasible:
         return False
-    bound = min(monitor.bound, visit.bound + program.conjugate(visit.prices))
-    return relative_gap(bound, best.value, best.size, monitor.rounding) <= monitor.target
+    told, most = visit.bound, monitor.target
+    if guarded:
+        told = visit.value - float(visit.prices @ visit.totals) + lost_by_smoothing(program, visit)
+        most *= settings.promising
+    bound = min(monitor.bound, told + program.conjugate(visit.prices))
+    return relative_gap(bound, best.value, best.size, monitor.rounding) <= most
 
 
 def _violation(program: Program, point: Point) -> float:
@@ -171,16 +187,18 @@ def _cheap(program: Program, monitor: Monitor, gap: float, point: Point) -> bool
 
 
 def _few(program: Program, monitor: Monitor, settings: DualSettings, gap: float, scale: float, point: Point) -> bool:
-    """Whether moving what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
-    _, upper, penalty = program.bands()
-    prices = program.prices(point.z)
+    """Whether moving what misses limits, and what these leave of their prices' worth, takes no more than a gap."""
+    lower, upper, penalty = program.bands()
+    prices, totals = program.prices(point.z), point.visit.totals
     hard = ~np.isfinite(penalty)
-    over = np.where(hard, np.maximum(point.visit.totals - upper, 0.0), 0.0)
-    capped = hard & np.isfinite(upper) & (prices > 0.0)
-    under = np.where(capped, np.maximum(upper - point.visit.totals, 0.0), 0.0)
+    over = np.where(hard, np.maximum(np.maximum(totals - upper, lower - totals), 0.0), 0.0)
+    limit = np.where(prices > 0.0, upper, lower)
+    bound_by = hard & np.isfinite(limit) & (prices != 0.0)
+    limit = np.where(bound_by, limit, 0.0)
+    under = np.where(bound_by, np.maximum(np.sign(prices) * (limit - totals), 0.0), 0.0)
     open_ = settings.movable * point.visit.diagonal * point.gamma / program.row_scale
     moved = np.minimum(over + under, open_) / program.row_scale * point.gamma
     dropped = np.maximum(over - open_, 0.0) / program.row_scale * min(scale, settings.dropped * point.gamma)
-    missed = np.maximum(under - open_, 0.0) * prices
-    cost = float(np.sum(moved + dropped + missed)) + lost_by_curves(program, prices, point.visit.totals)
+    missed = np.maximum(under - open_, 0.0) * np.abs(prices)
+    cost = float(np.sum(moved + dropped + missed)) + lost_by_curves(program, prices, totals)
     return cost <= gap * monitor.size_of(point.visit.bound)

@@ -32,11 +32,10 @@ def scaled(engine: Engine, prices: Floats, gamma: float = 0.0) -> tuple[Ints, Fl
         Non-zeros of the allocation, pair numbers ascending.
     """
     program = engine.program
-    holds_back = program.rules is not None and program.rules.holds_back
-    if holds_back or gamma > 0.0:
+    if program.holds_back or gamma > 0.0:
         visit = engine.visit(prices, gamma or _EXACT * (engine.survey().size or 1.0))
         positions, x = visit.slates()
-        if not holds_back:
+        if not program.holds_back:
             _scale(engine, positions, x, factors(program, visit.totals))
         return positions[x > 0.0], x[x > 0.0]
     shown = engine.decide(prices, np.zeros(program.n_rows)).shown.array()
@@ -58,7 +57,7 @@ def factors(program: Program, totals: Floats) -> Floats:
 def only_caps(engine: Engine) -> bool:
     """True if all limits are upper limits, which scaling down can only help."""
     program = engine.program
-    if program.rules is not None and program.rules.holds_back:
+    if program.holds_back:
         return False
     lower, _, penalty = program.bands()
     return bool(np.isneginf(lower[~np.isfinite(penalty)]).all() and engine.survey().min_totals.min(initial=0.0) >= 0.0)

@@ -123,6 +123,8 @@ class DualSettings:
     smoothing_share: float = 0.7  # of the requested gap that smoothing may cost
     met: float = 1e-6  # residual at which slates will do if they meet all limits
     moved: tuple[float, ...] = (0.5, 0.1)  # of the gap: cost that moving may have, at first and in a second try
+    moved_within: tuple[float, ...] = (0.1, 0.03)  # the same where slates cannot be scaled; the last try meets limits
+    promising: float = 1.15  # gap over the requested one, at an estimate that is too high, from which a bound is found
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
     recovery_steps: int = 16  # Newton steps
@@ -139,6 +141,7 @@ class DualSettings:
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
+    needed: float = 1e-6  # x beyond what a tiny limit allows, from which a slate that must be filled needs the pair
     slack: float = 1e-9  # of a total: a larger miss counts in a linear program
     steep: float = 1e8  # typical values from which the rounding of a price shows in scores
     max_rounds: int = 40  # linear programs
@@ -161,6 +164,7 @@ class DualSettings:
     steady: float = 1.1  # ratio of the last three violations up to which they are taken for a conflict
     tolerant: int = 10  # rounds after which they are if they do not fall
     first_slack: float = 1e3  # first highest price of a slack, in the largest value or price
+    cap_slack: float = 1e3  # factor of the first one for caps, which come before floors where a solve is stopped
     max_slack: float = 1e12  # the last one, in typical scores
     kink: float = 1e-9  # gamma, in typical scores, of visits that are made for the bound alone
     ruled_decided: float = (

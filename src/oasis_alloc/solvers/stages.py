@@ -10,8 +10,8 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import ROUNDING
-from oasis_alloc.engines.base import Engine
-from oasis_alloc.engines.shown import NonZeros
+from oasis_alloc.engines.base import Engine, PairSplit
+from oasis_alloc.engines.shown import NonZeros, ShownHere
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.row_units import with_units_of_rows
 from oasis_alloc.program.variants import without_idle_limits
@@ -20,10 +20,12 @@ from oasis_alloc.solvers.conic import ask_reference
 from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finer_bound import finer_bound
+from oasis_alloc.solvers.finisher import finish
 from oasis_alloc.solvers.highs import LinearProgramError
 from oasis_alloc.solvers.kept import WarmStart
 from oasis_alloc.solvers.left_nothing import bound_of_nothing
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
+from oasis_alloc.solvers.moving import moved_within
 from oasis_alloc.solvers.presolve import quick_check
 from oasis_alloc.solvers.registry import Solver
 from oasis_alloc.solvers.relaxation import (
@@ -37,6 +39,9 @@ from oasis_alloc.solvers.relaxation import (
 )
 from oasis_alloc.solvers.repair import scaled
 from oasis_alloc.solvers.resume import Checkpointer
+from oasis_alloc.solvers.settings import DUAL
+
+_SMALL = 20_000  # pairs of a program that one linear program of all of them answers in less than a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,8 +197,34 @@ def _fall_back(engine: Engine, monitor: Monitor) -> None:
         visit = engine.visit(prices, 1e-9 * (engine.survey().size or 1.0))
         monitor.offer_bound(visit.bound + program.conjugate(prices), prices)
     assert monitor.prices is not None  # offered just now at the latest
-    monitor.offer(evaluate(engine, *scaled(engine, monitor.prices)))
+    _offer_slates(engine, monitor, monitor.prices, 0.0)
     place = monitor.iterate
-    scales = program.rules is None or not program.rules.holds_back
-    if scales and not monitor.has_answer and place is not None and place.gamma > 0.0:
-        monitor.offer(evaluate(engine, *scaled(engine, program.prices(place.z), place.gamma)))
+    if not monitor.has_answer and place is not None and place.gamma > 0.0:
+        _offer_slates(engine, monitor, program.prices(place.z), place.gamma)
+    if not monitor.has_answer and program.n_pairs <= _SMALL:
+        _offer_from_program(engine, monitor)
+
+
+def _offer_slates(engine: Engine, monitor: Monitor, prices: Floats, gamma: float) -> None:
+    """Offer the slates at some prices: scaled until caps hold, then with moves within users for what is missed."""
+    found = evaluate(engine, *scaled(engine, prices, gamma))
+    monitor.offer(found)
+    if not found.feasible:
+        monitor.offer(evaluate(engine, *moved_within(engine, *found.nonzeros, found.totals, prices, every=True)))
+
+
+def _offer_from_program(engine: Engine, monitor: Monitor) -> None:
+    """Offer the allocation of one linear program of all pairs, where moves between a user's candidates do not do.
+
+    A row may only have room after another user has moved something out of it. What caps miss costs more than what
+    floors do.
+    """
+    program, settings = engine.program, DUAL.now
+    prices = np.zeros(program.n_rows) if monitor.prices is None else monitor.prices
+    everything = PairSplit(np.arange(program.n_pairs), ShownHere(np.empty(0, np.int64)))
+    largest = max(engine.survey().largest, float(np.abs(prices * program.row_scale).max(initial=0.0)))
+    capped = np.isfinite(program.bands()[1])
+    highest = settings.first_slack * largest * np.where(capped, settings.cap_slack, 1.0)
+    anywhere, own = np.full(program.n_rows, np.inf), Monitor(monitor.target)
+    with suppress(LinearProgramError):
+        monitor.offer(finish(engine, own, everything, prices, anywhere, highest, None, settings).allocation)
