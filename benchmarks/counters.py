@@ -119,6 +119,12 @@ def ruled(given: Market) -> oa.Problem:
     return caps_alone(given).replace(slate=slate)
 
 
+def whole(given: Market) -> oa.Problem:
+    """Everything at once, as in `whole.py`: caps, floors, shares, log fairness and both rules of slates."""
+    limits = floors_and_shares(given).subject_to
+    return fair(given).replace(subject_to=limits, slate=ruled(given).slate)
+
+
 def conflict(given: Market) -> oa.Problem:
     """Floors that can be met one by one, and together ask for more slots than there are."""
     floors = 1.2 * given.campaign
@@ -151,6 +157,7 @@ PROBLEMS: dict[str, tuple[Callable[[], oa.Problem], float]] = {
     "gini welfare of artists, 1e5 pairs": (lambda: gini(market(2_000, 50, 200)), 1e-4),
     "gini welfare of artists to 1e-6, 5e5 pairs": (lambda: gini(market(10_000, 50, 200)), 1e-6),
     "rules of slates, 5e4 pairs": (lambda: ruled(market(1_000, 50, 200)), 1e-3),
+    "whole program to 1e-3, 1e6 pairs": (lambda: whole(market(10_000, 100, 1000)), 1e-3),
     "conflict, 1e4 pairs": (lambda: conflict(market(200, 50, 60)), 1e-4),
     "guard, 1e5 pairs": (lambda: counted.guarded(counted.market(2_000, 50, 200), None), 1e-4),
     "guards of markets, 1e5 pairs": (lambda: counted.guarded(counted.market(2_000, 50, 200), "market"), 1e-4),

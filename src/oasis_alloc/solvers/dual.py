@@ -27,7 +27,7 @@ from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
 from oasis_alloc.solvers.nearby import Nearby
 from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
-from oasis_alloc.solvers.primal_recovery import ends_with_slates, gap_ratio, recover_primal
+from oasis_alloc.solvers.primal_recovery import ends_with_slates, gap_ratio, recover_primal, sparse
 from oasis_alloc.solvers.repair import only_caps
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 from oasis_alloc.solvers.typical import slots_of_one_size, typical_without_rules
@@ -232,7 +232,9 @@ def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, i
         point, gamma = minimize(near.dual, point, 1, rough, max_steps), point.gamma
         times = gap_ratio(near.dual, monitor, point, undecided_wanted(near.dual, point)) if recovery_tries else np.inf
         if times <= 1.0:
-            recovery_tries, best = recovery_tries - 1, monitor.best
+            # where steps may not arrive, one try tells: a linear program of few pairs follows
+            recovery_tries = 0 if sparse(near.all, monitor, point) else recovery_tries - 1
+            best = monitor.best
             point, reached = recover_primal(run.engine, monitor, near, point, run.unit)
             if reached:
                 return None

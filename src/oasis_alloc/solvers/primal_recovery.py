@@ -11,6 +11,7 @@ pairs keeps changing with every step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -56,8 +57,31 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         per_row = settings.fractional_per_coupled_row
         if program.rules is not None:
             per_row = settings.fractional_per_ruled_row if only_caps(dual.engine) else settings.fractional_per_exact_row
+            if monitor.target >= settings.loose and undecided >= settings.min_capped and not only_caps(dual.engine):
+                per_row = min(per_row, settings.loose_per_exact_row)
     # the final number: it is proportional to the smoothing
     return times if point.visit.fractional >= per_row * moving(dual, point) * max(np.sqrt(times), 1.0) else np.inf
+
+
+def sparse(dual: SmoothedDual, monitor: Monitor, point: Point) -> bool:
+    """True if a loose gap lets steps be tried with so few fractional pairs per price that they may not arrive."""
+    settings, program = dual.settings, dual.program
+    if monitor.target < settings.loose or program.rules is None or dual.engine.survey().size == 0.0:
+        return False
+    return point.visit.fractional < settings.fractional_per_exact_row * moving(dual, point)
+
+
+class _Slow:
+    """Says when steps are over: a point is good enough, or their residual no longer falls as of steps that arrive."""
+
+    def __init__(self, dual: SmoothedDual, enough: Callable[[Point], bool]) -> None:
+        self._dual, self._enough, self._residuals = dual, enough, list[float]()
+
+    def __call__(self, point: Point) -> bool:
+        settings, residuals = self._dual.settings, self._residuals
+        residuals.append(self._dual.residual(point))
+        earlier = residuals[-1 - settings.sparse_steps] if len(residuals) > settings.sparse_steps else np.inf
+        return residuals[-1] > settings.sparse_fall * earlier or self._enough(point)
 
 
 def moving(dual: SmoothedDual, point: Point) -> int:
@@ -99,6 +123,7 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
     may_swap = not may_drop and not program.supports and not program.curved
     parts = settings.moved if may_drop else (*settings.moved_within, 0.0) if may_swap else (0.0,)
     steps = settings.worthless_steps if engine.survey().size == 0.0 else settings.recovery_steps
+    enough: Callable[[Point], bool]
     for part in parts:
         if may_move or (may_swap and part > 0.0):
             enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
@@ -106,6 +131,8 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
             enough = partial(_cheap, program, monitor, part * monitor.target)
         else:
             enough = partial(_met, near.all, monitor)
+            if sparse(near.all, monitor, point):
+                enough = _Slow(near.all, enough)
         point = point if enough(point) else near.enter(point)
         point = minimize(near.dual, point, 1, enough, round(steps * near.steps_per_pass))
         if not may_drop and part == 0.0 and _violation(program, point) > FEASIBLE:

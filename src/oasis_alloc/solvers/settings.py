@@ -157,6 +157,9 @@ class DualSettings:
     loose_fine: float = 2e-2  # `fine` for such a gap: the linear program corrects more prices per pass than steps do
     loose_slots: int = 10  # `slots_per_row` for it
     loose_rounds: int = 8  # the most rounds of that kind
+    loose_per_exact_row: float = 1.0  # `fractional_per_exact_row` for it where programs are not small
+    sparse_steps: int = 12  # steps in which the residual then has to fall
+    sparse_fall: float = 0.1  # to this share; steps that arrive do so in a few dozen, and others take hundreds
     alternatives: int = 15_000  # maximum number of pairs opened for users who can drop a pair only for another
     few_pressed: int = 100  # rows pressed at a time, of which the users get alternatives at once
     chords: int = 3  # rounds in which curved rows are only given longer chords
@@ -175,11 +178,20 @@ class DualSettings:
     whole_relaxation: int = 100_000  # pairs up to which the least relaxation is one linear program over all of them
 
     def for_gap(self, gap: float) -> DualSettings:
-        """The settings for a requested gap: with a loose one, prices are rougher where others correct them."""
+        """The settings for a requested gap: with a loose one, prices are rougher where others correct them.
+
+        Limits are then reached at the smoothing that the gap allows, also next to guards: their linear programs, which
+        need better prices, are seldom asked.
+        """
         if gap < self.loose:
             return self
-        slots = min(self.slots_per_row, self.loose_slots)
-        return replace(self, fine=max(self.fine, self.loose_fine), slots_per_row=slots)
+        return replace(
+            self,
+            fine=max(self.fine, self.loose_fine),
+            slots_per_row=min(self.slots_per_row, self.loose_slots),
+            guarded_gamma=1.0,
+            guarded_rough=max(self.guarded_rough, self.rough),
+        )
 
 
 DUAL = Tuning(DualSettings())
