@@ -65,10 +65,8 @@ def test_the_driver_takes_no_more_for_more_pairs(tmp_path: Path) -> None:
 
     with oa.RayEngine(actors=1) as engine:
         for problem in (few, few, many):  # the first one loads libraries
-            before = own_memory()
-            peaks.append(before)
+            peaks.append(own_memory())
             oa.solve(problem, gap=1e-3, engine=engine, progress=look)
-            peaks[-1] = max(peaks[-1], own_memory()) - before
     _, first, second = peaks
     data = BYTES * (many.candidates.n_pairs - few.candidates.n_pairs)
     print(f"{second - first:,} bytes for {data:,} bytes of pairs")
