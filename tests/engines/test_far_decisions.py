@@ -51,6 +51,8 @@ def rounds_of(engine: Chunked) -> tuple[list[Any], list[Any]]:
         out += [decision.shown.of_users(program.indptr, users), found.has_whole(np.arange(0, program.n_pairs, 7))]
     users = np.arange(0, program.n_users, 5)  # most of whom nobody has asked for
     out += [decision.shown.of_users(program.indptr, users), *engine.sums_with(fresh.shown, own[:0], x[:0])]
+    some, rest = engine.shown_in(decision.shown, np.arange(program.n_cells) % 3 == 0)
+    out += [some, rest.size, engine.sums_with(rest, some, np.full(some.size, 0.5)).totals]
     with closing(engine.core(decision)) as core:
         out += [core.visit(prices, 0.01 * size).smoothed, *core.last_slates(prices, 0.01 * size)]
     out += [*found.nonzeros, decision.shown.array(), *fresh.shown.compared(decision.shown)]

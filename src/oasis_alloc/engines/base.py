@@ -188,6 +188,10 @@ class Engine(Protocol):
         """The same of pairs that are shown, and of others, by ascending positions, with their x."""
         ...
 
+    def shown_in(self, shown: Shown, cells: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], Shown]:
+        """(those of some pairs that are in cells where the mask (n_cells,) is true, the others)."""
+        ...
+
     def plain(self) -> Engine:
         """Another engine of the same kind, over the same program with only the sizes of slates as rules."""
         ...

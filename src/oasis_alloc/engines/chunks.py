@@ -339,6 +339,11 @@ class Chunked(Surveyed):
     def sums_with(self, shown: Shown, own: Ints, x: Floats) -> AllocationSums:
         return self.sums(*nonzeros(shown.array(), own, x))
 
+    def shown_in(self, shown: Shown, cells: npt.NDArray[np.bool_]) -> tuple[Ints, Shown]:
+        every = shown.array()
+        found = every[cells[self.take(every).cells]]
+        return found, shown.without(found)
+
     def _as_sums(self, values: Floats, decrement_cost: float) -> AllocationSums:
         """The sums over all chunks, of their values and of the totals in `_load`."""
         program, load = self.program, self._added_up(self._load)

@@ -27,7 +27,7 @@ _MOST_ENTRIES = 1 << 21  # of rows and cells; the limits of further rows are tho
 _SPACING = 2.0**-52
 _WHOLE = 2.0**53  # sums of whole numbers are exact up to here
 _SOME = 16  # one user in so many is looked at first
-_USERS = 1 << 18  # counted at a time
+_USERS = 1 << 14  # counted at a time
 
 
 class Pass(Protocol):

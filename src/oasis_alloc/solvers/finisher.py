@@ -25,7 +25,7 @@ from oasis_alloc.solvers.highs import LinearProgramError, solve_lp
 from oasis_alloc.solvers.incumbent import Allocation
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
-from oasis_alloc.solvers.repair import trimmed
+from oasis_alloc.solvers.repair import trimmed_allocation
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 
@@ -331,10 +331,9 @@ def trim(engine: Engine, monitor: Monitor, allocation: Allocation, prices: Float
     value = allocation.value - cost
     if relative_gap(monitor.bound, value, monitor.size_of(value), monitor.rounding) > monitor.target:
         return False
-    positions, x = allocation.nonzeros
-    trimmed_x = trimmed(engine, positions, x, allocation.totals)
-    if trimmed_x is not None:
-        monitor.offer(evaluate(engine, positions, trimmed_x))
+    less = trimmed_allocation(engine, allocation)
+    if less is not None:
+        monitor.offer(less)
     return monitor.reached
 
 

@@ -10,7 +10,10 @@ import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import Engine
+from oasis_alloc.engines.shown import nonzeros
 from oasis_alloc.program.program import Program
+from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.incumbent import Allocation
 
 if TYPE_CHECKING:
     from oasis_alloc.kernels.solve.transfer import Entries
@@ -69,6 +72,31 @@ def trimmed(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Float
     Integral pairs stay integral in rows with enough fractional pairs, such as those of a slightly inexact linear
     program.
     """
+    found = _open_trimmed(engine, positions, x, totals)
+    if found is None:
+        return None
+    out, factor = found
+    _scale(engine, positions, out, factor)
+    return out
+
+
+def trimmed_allocation(engine: Engine, allocation: Allocation) -> Allocation | None:
+    """The same for an allocation; its whole pairs stay where they are, but for those of caps that need less of them."""
+    found = _open_trimmed(engine, allocation.own, allocation.own_x, allocation.totals)
+    if found is None:
+        return None
+    out, factor = found
+    own, whole = allocation.own, allocation.whole
+    if factor.min(initial=1.0) < 1.0:
+        if whole is not None:
+            more, whole = engine.shown_in(whole, factor < 1.0)
+            own, out = nonzeros(more, own, out)
+        _scale(engine, own, out, factor)
+    return evaluate(engine, own, out, whole=whole)
+
+
+def _open_trimmed(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> tuple[Floats, Floats] | None:
+    """(x where pairs with x < 1 are scaled down, factors of cells for all pairs); None with other limits than caps."""
     if not only_caps(engine):
         return None
     program = engine.program
@@ -83,8 +111,7 @@ def trimmed(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Float
     out = x.copy()
     out[open_] *= 1.0 - program.widest(excess).ravel()[engine.take(positions[open_]).cells]
     whole = np.where(over & ~fractional, totals, -np.inf)
-    _scale(engine, positions, out, factors(program, whole))
-    return out
+    return out, factors(program, whole)
 
 
 def rebalance(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> None:

@@ -204,6 +204,14 @@ class FarShown(ByFields):
         only_there = np.sort(np.concatenate([there, without(lost, other.gone)]))
         return only_here, only_there
 
+    def in_cells(self, engine: RayChunks, cells: npt.NDArray[np.bool_]) -> tuple[Ints, Shown] | None:
+        """As `Engine.shown_in`; None where no actor can tell."""
+        found = self.decision.ask("shown_in", lambda chunks: (cells,), engine.key)
+        if found is None:
+            return None
+        positions = without(np.sort(np.concatenate([pairs for _, pairs in found])), self.gone)
+        return positions, FarShown(self.decision, np.sort(np.concatenate([self.gone, positions])))
+
     def values_with(self, engine: RayChunks, own: Ints, x: Floats) -> Floats | None:
         """(n_chunks,) values of these and of others with their x, with totals in the engine's `_load`.
 

@@ -321,6 +321,10 @@ class RayChunks(Chunked):
         values = shown.values_with(self, own, x) if isinstance(shown, FarShown) else None
         return super().sums_with(shown, own, x) if values is None else self._as_sums(values, 0.0)
 
+    def shown_in(self, shown: Shown, cells: npt.NDArray[np.bool_]) -> tuple[Ints, Shown]:
+        found = shown.in_cells(self, cells) if isinstance(shown, FarShown) else None
+        return super().shown_in(shown, cells) if found is None else found
+
     def _add_up_chunks(self, taken: PairView, x: Floats) -> Floats:
         decided = self._decided
         if decided is not None and taken.positions is decided.shown and np.all(x == 1.0):

@@ -294,6 +294,15 @@ class Worker:
         shown = self._splits.shown(number, chunks)
         return None if shown is None else pairs_of_users(np.concatenate(shown), self._held[key].program.indptr, users)
 
+    def shown_in(self, key: int, chunks: list[int], number: int, cells: npt.NDArray[np.bool_]) -> Ints | None:
+        """The pairs that a decision shows in some cells, given by a mask."""
+        shown, held = self._splits.shown(number, chunks), self._held[key]
+        if shown is None:
+            return None
+        positions = np.concatenate(shown)
+        with held.only(chunks):
+            return positions[cells[held.take(positions).cells]]
+
     def compare(self, key: int, chunks: list[int], number: int, other: int) -> tuple[Ints, Ints] | None:
         """The pairs that only the first decision shows, and that only the second shows."""
         found = self._splits.compare(number, other, chunks)
