@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oasis_alloc.engines.shown import ShownHere
 from oasis_alloc.solvers import incumbent
 from oasis_alloc.solvers.incumbent import Allocation
 from oasis_alloc.solvers.monitor import Monitor
@@ -17,8 +18,9 @@ def shared(x: list[float], in_whole: list[bool]) -> Allocation:
     numbers = np.array(x)
     whole = (numbers == 1.0) & np.array(in_whole, np.bool_)
     own = np.flatnonzero((numbers > 0.0) & ~whole)
-    bare = Allocation(np.empty(0, np.int64), np.empty(0), value=1.0, totals=np.empty(0), violation=0.0)
-    return bare.sharing(np.flatnonzero(whole), own, numbers[own])
+    return Allocation(
+        own, numbers[own], value=1.0, totals=np.empty(0), violation=0.0, whole=ShownHere(np.flatnonzero(whole))
+    )
 
 
 @given(data=st.data(), x=SHARES)
