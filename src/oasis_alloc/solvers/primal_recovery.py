@@ -57,7 +57,7 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         per_row = settings.fractional_per_coupled_row
         if program.rules is not None:
             per_row = settings.fractional_per_ruled_row if only_caps(dual.engine) else settings.fractional_per_exact_row
-            if monitor.target >= settings.loose and undecided >= settings.min_capped and not only_caps(dual.engine):
+            if monitor.target >= settings.loose and program.curved and not only_caps(dual.engine):
                 per_row = min(per_row, settings.loose_per_exact_row)
     # the final number: it is proportional to the smoothing
     return times if point.visit.fractional >= per_row * moving(dual, point) * max(np.sqrt(times), 1.0) else np.inf

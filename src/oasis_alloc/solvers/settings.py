@@ -157,7 +157,7 @@ class DualSettings:
     loose_fine: float = 2e-2  # `fine` for such a gap: the linear program corrects more prices per pass than steps do
     loose_slots: int = 10  # `slots_per_row` for it
     loose_rounds: int = 8  # the most rounds of that kind
-    loose_per_exact_row: float = 1.0  # `fractional_per_exact_row` for it where programs are not small
+    loose_per_exact_row: float = 1.0  # `fractional_per_exact_row` for it, with curved functions
     sparse_steps: int = 12  # steps in which the residual then has to fall
     sparse_fall: float = 0.1  # to this share; steps that arrive do so in a few dozen, and others take hundreds
     alternatives: int = 15_000  # maximum number of pairs opened for users who can drop a pair only for another
