@@ -314,5 +314,5 @@ def _compiled_kernels() -> Iterator[tuple[str, Any]]:
     for info in sorted(found, key=lambda info: info.name.rpartition(".")[2]):
         module = importlib.import_module(info.name)
         for name, value in sorted(vars(module).items()):
-            if hasattr(value, "signatures") and value.__module__ == module.__name__:
+            if not isinstance(value, type) and hasattr(value, "signatures") and value.__module__ == module.__name__:
                 yield f"{info.name.rpartition('.')[2]}.{name}", value

@@ -119,7 +119,7 @@ def signatures() -> dict[str, int]:
     out = {}
     for name in [name for name in sys.modules if name.startswith("oasis_alloc.kernels.")]:
         for function, compiled in vars(sys.modules[name]).items():
-            if hasattr(compiled, "signatures"):
+            if hasattr(compiled, "signatures") and not isinstance(compiled, type):
                 out[f"{name}.{function}"] = len(compiled.signatures)
     return out
 
