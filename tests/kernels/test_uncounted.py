@@ -12,9 +12,10 @@ import oasis_alloc.kernels.rules as rules_package
 from oasis_alloc.kernels import _compiling, _jit
 from oasis_alloc.kernels.rules.stairs import level
 
-# makes the arrays of a call; curvature products and repairs are made once per chunk and where a rule is broken
+# makes the arrays of a call; curvature products, slates for quotes and repairs are made once per chunk, per call and
+# where a rule is broken
 MAKE_ARRAYS = {"rules.scratch", "joint.solve_joint", "mend.mend", "mend.scale_down"}
-MAKE_ARRAYS |= {"curvature.curvature_product", "mend.fill_up"}
+MAKE_ARRAYS |= {"curvature.curvature_product", "mend.fill_up", "insertions.best_slates", "insertions.insertions"}
 
 
 def kernels() -> dict[str, Any]:

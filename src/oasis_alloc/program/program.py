@@ -31,8 +31,7 @@ from oasis_alloc.program.slate_rules import LoweredRules
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.support import BoundSupport
 
-_INWARD = 1e-7  # share of a range of prices
-_USERS = 1 << 14  # counted at a time
+_INWARD, _USERS = 1e-7, 1 << 14  # share of a range of prices; users counted at a time
 _MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # limits of (row, cell) entries for `kept_share`: in total, and at a time
 
 
