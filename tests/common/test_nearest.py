@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from oasis_alloc.common.nearest import _BLOCK, _alike, nearest
+from oasis_alloc.common.nearest import _BLOCK, Spelled, nearest
 from oasis_alloc.data.by_group import Labels
 
 LONG_NAMES = {
@@ -43,6 +43,7 @@ def test_a_label_of_any_length_is_compared_in_little_time() -> None:
 def test_two_typing_errors_are_found_wherever_names_are_in_a_block(length: int, ending: str) -> None:
     n, draw = 2 * _BLOCK + 7, random.Random(0)
     names = ["".join(draw.choices("abcdefgh", k=12)).ljust(length, "x") + ending * (k % 5 == 0) for k in range(n)]
+    spelled = Spelled(names)
     for k in (0, 5, _BLOCK - 1, _BLOCK, 2 * _BLOCK - 1, n - 1):
         typo = "".join((names[k][:4], "-", names[k][5:8], "*", names[k][8:]))
-        assert names[k] in [names[at] for at in _alike(typo, names)]
+        assert names[k] in [names[at] for at in spelled.alike(typo)]

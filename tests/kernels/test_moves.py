@@ -49,11 +49,12 @@ def test_moves_keep_every_rule_and_bring_totals_to_limits(seed: int, kept: float
         np.arange(CELLS + 1), category, np.full(3, most),
     )  # fmt: skip
     before, start = missed(totals, lower, upper), x.copy()
-    moved = move_within(
+    moved, left = move_within(
         FIRST, score, np.ones(USER.size, np.bool_), cell, np.empty((1, 0)), one_row_per_cell(), lower, upper, totals,
-        held, x,
+        held, x, 1e6,
     )  # fmt: skip
     assert moved > 0.0
+    assert left < 1e6
     assert missed(totals, lower, upper) <= 1e-9 < before
     assert np.allclose(totals, np.bincount(cell, x, CELLS))
     assert x.min() >= 0.0
@@ -76,8 +77,29 @@ def test_a_move_that_takes_kept_value_is_paid_for_by_another_one() -> None:
     move_within(
         np.array([0, 4]), score, np.ones(4, np.bool_), cell, np.empty((1, 0)),
         Entries(np.arange(5), np.arange(4), np.zeros(4, np.int64), np.ones(4)), np.full(4, -np.inf), upper, totals,
-        held, x,
+        held, x, 1e6,
     )  # fmt: skip
     assert x[0] == pytest.approx(0.5)
     assert x.sum() == pytest.approx(2.0)
     assert x @ column >= 1.2 - 1e-12
+
+
+def test_long_lists_end_with_the_work_that_is_allowed() -> None:
+    """Floors of a hundred rows that no move can meet, because the only user keeps all that the slate has."""
+    n, rows = 20_000, 100
+    rng = np.random.default_rng(0)
+    column, score, cell = rng.random(n), rng.random(n), np.arange(n) % rows
+    x = np.zeros(n)
+    x[np.argsort(column)[-10:]] = 1.0
+    totals = np.bincount(cell, x, rows)
+    held = Held(np.array([10.0]), np.array([10.0]), np.array([x @ column]), column, np.zeros(n, np.int64),
+                np.zeros(2, np.int64), np.empty(0, np.int64), np.empty(0))  # fmt: skip
+    start = x.copy()
+    moved, left = move_within(
+        np.array([0, n]), score, np.ones(n, np.bool_), cell, np.empty((1, 0)),
+        Entries(np.arange(rows + 1), np.arange(rows), np.zeros(rows, np.int64), np.ones(rows)), np.ones(rows),
+        np.full(rows, np.inf), totals, held, x, 1e6,
+    )  # fmt: skip
+    assert -20 * n < left <= 0.0
+    assert moved == 0.0
+    assert (x == start).all()

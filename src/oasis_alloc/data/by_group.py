@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.labels import all_same, is_none, kind_of, same, shown
-from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.nearest import Spelled, did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError, ProblemError
 
@@ -35,6 +35,11 @@ class Labels(list[Any]):
     def places(self) -> dict[Hashable, int]:
         """Number of each group by the lookup key of its label."""
         return {one: g for g, one in enumerate(all_same(self))}
+
+    @cached_property
+    def spelled(self) -> Spelled:
+        """Their characters, to find the label that is nearest to an unknown one."""
+        return Spelled(self)
 
     @cached_property
     def parts(self) -> list[Labels]:

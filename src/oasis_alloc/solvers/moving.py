@@ -29,6 +29,7 @@ _MOST_PAIRS = 1 << 21  # candidates that are looked up at once
 _NOTHING = 1e-12
 _ROUNDING = 1e-10  # of a limit
 _SWEEPS = 4  # over all users: what one gives up makes room for another
+_WORK = 1e8  # pairs of candidates compared at most: about a second, which a stopped solve has no more of
 
 
 def moved_within(
@@ -113,10 +114,12 @@ def _run(
     extra = np.stack([pairs.extra(k) for k in range(len(program.base) - 1)] or [np.empty(0)])
     movable = np.ones(x.size, np.bool_) if every else (x > 0.0) & (x < 1.0)
     held, score, entries = _held(program, users, pairs), priced(program, pairs, prices), entries_of(program)
+    work = _WORK
     for _ in range(_SWEEPS):
-        if move_within(first, score, movable, pairs.cells, extra, entries, lower, upper, totals, held, x) <= _NOTHING:
-            return
-        if not _away(totals, lower, upper).any():
+        moved, work = move_within(
+            first, score, movable, pairs.cells, extra, entries, lower, upper, totals, held, x, work
+        )
+        if moved <= _NOTHING or work <= 0.0 or not _away(totals, lower, upper).any():
             return
 
 

@@ -44,9 +44,31 @@ def _has(k: int, category: int, held: Held) -> bool:
     return False
 
 
+class Weights(NamedTuple):
+    """What the slate of one user has, so that no move has to add it up."""
+
+    size: Floats  # (1,) items
+    mass: Floats  # by category; those of the user's candidates are valid
+
+
+@jit(allocates=False)
+def _weigh(u: int, first: Ints, held: Held, x: Floats, weights: Weights) -> None:
+    """Add up the slate of a user."""
+    together = 0.0
+    for k in range(first[u], first[u + 1]):
+        together += x[k]
+        for e in range(held.start[held.of[k]], held.start[held.of[k] + 1]):
+            weights.mass[held.category[e]] = 0.0
+    for k in range(first[u], first[u + 1]):
+        if x[k] > 0.0:
+            for e in range(held.start[held.of[k]], held.start[held.of[k] + 1]):
+                weights.mass[held.category[e]] += x[k]
+    weights.size[0] = together
+
+
 @jit(allocates=False)
 def _allowed(
-    u: int, i: int, j: int, most: float, first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats,
+    u: int, i: int, j: int, most: float, weights: Weights, cell: Ints, extra: Floats, entries: Entries, lower: Floats,
     upper: Floats, totals: Floats, held: Held, x: Floats,
 ) -> float:  # fmt: skip
     """How much of `most` may go from i to j, of which one may be nobody (a negative number), but for the kept share."""
@@ -57,20 +79,13 @@ def _allowed(
     if most <= _NOTHING:
         return 0.0
     if i < 0 or j < 0:
-        together = 0.0
-        for k in range(first[u], first[u + 1]):
-            together += x[k]
-        most = min(most, held.size[u] - together if i < 0 else together - held.least[u])
+        most = min(most, held.size[u] - weights.size[0] if i < 0 else weights.size[0] - held.least[u])
     if j >= 0:
         for e in range(held.start[held.of[j]], held.start[held.of[j] + 1]):
             category = held.category[e]
             if i >= 0 and _has(i, category, held):
                 continue
-            mass = 0.0
-            for k in range(first[u], first[u + 1]):
-                if x[k] > 0.0 and _has(k, category, held):
-                    mass += x[k]
-            most = min(most, held.most[category] - mass)
+            most = min(most, held.most[category] - weights.mass[category])
     if most <= _NOTHING:
         return 0.0
     return max(0.0, _room(i, j, most, cell, extra, entries, lower, upper, totals))
@@ -105,20 +120,25 @@ def _wanted(
 @jit
 def move_within(
     first: Ints, score: Floats, movable: npt.NDArray[np.bool_], cell: Ints, extra: Floats, entries: Entries,
-    lower: Floats, upper: Floats, totals: Floats, held: Held, x: Floats,
-) -> float:  # fmt: skip
-    """Move mass within users until no more of what rows have too much or too little of can go; returns the mass moved.
+    lower: Floats, upper: Floats, totals: Floats, held: Held, x: Floats, work: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Move mass within users until no more of what rows have too much or too little of can go.
 
     The candidates of user u are first[u]:first[u + 1], and those that are `movable` (n,) take part; score (n,) is what
     a unit of each is worth at the prices of rows. Of the moves that are possible, the one that loses least is made. x
     and totals, by row, are changed. A total within its limits stays so, and so does every rule of a slate that holds.
+
+    Returns (mass moved, work left): it ends when it has compared `work` pairs of candidates, however long lists are.
     """
     moved = 0.0
+    weights = Weights(np.zeros(1), np.zeros(held.most.size))
     none = min(-1, -first.size)  # a literal would have what it is given to compiled once more
     for u in range(first.size - 1):
         slack = -held.target[u]
         for k in range(first[u], first[u + 1]):
             slack += x[k] * held.kept[k]
+        stale, weighed = True, False
+        source, sink, rate = none, none, np.inf
         for a in range(first[u], first[u + 1]):
             if not movable[a]:
                 continue
@@ -128,12 +148,19 @@ def move_within(
                     wanted = _wanted(a, cell, extra, entries, lower, upper, totals, short)
                     if wanted <= _NOTHING or (x[a] >= 1.0 if short else x[a] <= 0.0):
                         break
+                    if work <= 0.0:
+                        return moved, work
+                    if not weighed:
+                        _weigh(u, first, held, x, weights)
+                        weighed = True
                     # the cheapest move that gives the user more of the kept column
-                    source, sink, rate = none, none, np.inf
-                    for p in range(first[u] - 1, first[u + 1] if slack <= _NOTHING else first[u] - 1):
+                    if stale:
+                        source, sink, rate = none, none, np.inf
+                    for p in range(first[u] - 1, first[u + 1] if stale and slack <= _NOTHING else first[u] - 1):
                         out = p if p >= first[u] else none
                         if out >= 0 and (not movable[out] or x[out] <= 0.0):
                             continue
+                        work -= first[u + 1] - first[u]
                         for q in range(first[u] - 1, first[u + 1]):
                             into = q if q >= first[u] else none
                             if into == out or (into >= 0 and (not movable[into] or x[into] >= 1.0)):
@@ -142,10 +169,12 @@ def move_within(
                             loss = (score[out] if out >= 0 else 0.0) - (score[into] if into >= 0 else 0.0)
                             if gain <= _NOTHING or (rate < np.inf and loss >= rate * gain):
                                 continue
-                            if _allowed(u, out, into, 1.0, first, cell, extra, entries, lower, upper, totals, held,
+                            if _allowed(u, out, into, 1.0, weights, cell, extra, entries, lower, upper, totals, held,
                                         x) > _NOTHING:  # fmt: skip
                                 source, sink, rate = out, into, loss / gain
+                    stale = False
                     # the cheapest partner of this pair
+                    work -= first[u + 1] - first[u]
                     best, cheapest, step = none, np.inf, 0.0
                     for b in range(first[u] - 1, first[u + 1]):
                         other = b if b >= first[u] else none
@@ -160,7 +189,7 @@ def move_within(
                         loss += less * rate if paid else 0.0
                         if loss >= cheapest:
                             continue
-                        most = _allowed(u, i, j, wanted, first, cell, extra, entries, lower, upper, totals, held, x)
+                        most = _allowed(u, i, j, wanted, weights, cell, extra, entries, lower, upper, totals, held, x)
                         if less > 0.0 and not paid:
                             most = min(most, slack / less)
                         if most > _NOTHING:
@@ -176,16 +205,19 @@ def move_within(
                             more = min(more, x[i] * less / (gain + less))
                         if sink == j and j >= 0:
                             more = min(more, (1.0 - x[j]) * less / (gain + less))
-                        more = _allowed(u, source, sink, more, first, cell, extra, entries, lower, upper, totals, held,
+                        more = _allowed(u, source, sink, more, weights, cell, extra, entries, lower, upper, totals, held,
                                         x)  # fmt: skip
                         _move(source, sink, more, cell, extra, entries, totals, x)
                         slack += more * gain
+                        stale = True
+                        _weigh(u, first, held, x, weights)
                         step = min(step, max(0.0, slack) / less)
-                        step = _allowed(u, i, j, step, first, cell, extra, entries, lower, upper, totals, held, x)
+                        step = _allowed(u, i, j, step, weights, cell, extra, entries, lower, upper, totals, held, x)
                         moved += more
                     if step <= 0.0:
                         break
                     _move(i, j, step, cell, extra, entries, totals, x)
                     slack -= step * less
                     moved += step
-    return moved
+                    stale, weighed = True, False
+    return moved, work
