@@ -205,8 +205,9 @@ def move_within(
                             more = min(more, x[i] * less / (gain + less))
                         if sink == j and j >= 0:
                             more = min(more, (1.0 - x[j]) * less / (gain + less))
-                        more = _allowed(u, source, sink, more, weights, cell, extra, entries, lower, upper, totals, held,
-                                        x)  # fmt: skip
+                        more = _allowed(
+                            u, source, sink, more, weights, cell, extra, entries, lower, upper, totals, held, x
+                        )
                         _move(source, sink, more, cell, extra, entries, totals, x)
                         slack += more * gain
                         stale = True
