@@ -19,7 +19,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
 from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of, pairs_of, parts_of, positions_of
 from oasis_alloc.engines.settings import SIZES
-from oasis_alloc.engines.shown import Shown, ShownHere, nonzeros
+from oasis_alloc.engines.shown import Shown, ShownHere, with_shown
 from oasis_alloc.engines.surveyed import Surveyed
 from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
@@ -337,7 +337,7 @@ class Chunked(Surveyed):
         return self._as_sums(self._add_up_chunks(taken, x), self.program.diminished(taken, x))
 
     def sums_with(self, shown: Shown, own: Ints, x: Floats) -> AllocationSums:
-        return self.sums(*nonzeros(shown.array(), own, x))
+        return self.sums(*with_shown(shown, own, x))
 
     def shown_in(self, shown: Shown, cells: npt.NDArray[np.bool_]) -> tuple[Ints, Shown]:
         every = shown.array()

@@ -18,7 +18,7 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import Engine, PairSplit, Visit
-from oasis_alloc.engines.shown import Shown, nonzeros
+from oasis_alloc.engines.shown import Shown, with_shown
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program
@@ -68,7 +68,7 @@ class Core:
     def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
         at, x = self._inner.last_slates(prices, gamma)
         self._outer.passes += self.share
-        return nonzeros(self._fixed.array(), self._positions[at], x)
+        return with_shown(self._fixed, self._positions[at], x)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._outer, name)

@@ -120,7 +120,7 @@ class NonZeros(ByFields):
 
     @cached_property
     def _arrays(self) -> tuple[Ints, Floats]:
-        return (self.own, self.own_x) if self.whole is None else nonzeros(self.whole.array(), self.own, self.own_x)
+        return with_shown(self.whole, self.own, self.own_x)
 
     @property
     def pairs(self) -> Ints:
@@ -142,3 +142,8 @@ def nonzeros(whole: Ints, own: Ints, x: Floats) -> tuple[Ints, Floats]:
     """
     at = np.searchsorted(whole, own)
     return np.insert(whole, at, own), np.insert(np.ones(whole.size), at, x)
+
+
+def with_shown(whole: Shown | None, own: Ints, x: Floats) -> tuple[Ints, Floats]:
+    """As `nonzeros`, of pairs with x = 1 that may be elsewhere, or none."""
+    return (own, x) if whole is None else nonzeros(whole.array(), own, x)

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
-from oasis_alloc.engines.shown import Shown, nonzeros
+from oasis_alloc.engines.shown import Shown, with_shown
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.incumbent import Allocation
 
@@ -33,22 +33,24 @@ def evaluate(
     doubtful = np.flatnonzero((ratios > FEASIBLE) & mixed(engine))
     # if another limit is missed by far, the exact miss of these does not matter
     if doubtful.size and ratios[ratios > FEASIBLE].size == doubtful.size:
-        every = (positions, x) if whole is None else nonzeros(whole.array(), positions, x)
-        known[doubtful] = activity(engine, *every, doubtful)
+        known[doubtful] = activity(engine, *with_shown(whole, positions, x), doubtful)
         ratios = limits.ratios(sums.totals, known)
     linear = sums.value + sums.decrement_cost
-    caps = (sums.totals > limits.bands()[1]) & (engine.survey().min_totals >= 0.0)
+    violation, over = float(ratios.max(initial=0.0)), 0.0
+    if violation > FEASIBLE:
+        caps = (sums.totals > limits.bands()[1]) & (engine.survey().min_totals >= 0.0)
+        over = float(ratios[caps].max(initial=0.0))
     return Allocation(
         positions,
         x,
         value=sums.value + program.concave(sums.totals),
         totals=sums.totals,
-        violation=float(ratios.max(initial=0.0)),
+        violation=violation,
         linear=linear,
         size=abs(linear) + abs(sums.decrement_cost) + program.concave_size(sums.totals),
         parts=program.concave_parts(sums.totals),
         whole=whole,
-        over=float(ratios[caps].max(initial=0.0)),
+        over=over,
     )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from oasis_alloc.common.ascending import among
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
-from oasis_alloc.engines.shown import NonZeros, Shown, nonzeros
+from oasis_alloc.engines.shown import NonZeros, Shown, with_shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +31,12 @@ class Allocation:
     size: float = 0.0  # sum of the absolute parts of the objective
     parts: float = 0.0  # sum of the absolute numbers that the objective's functions add up: see `Monitor.rounding`
     whole: Shown | None = None  # more pairs, with x = 1
-    over: float = 0.0  # the violation of caps alone: upper limits of totals that are never negative
+    over: float = 0.0  # if not feasible, the violation of caps alone: upper limits of totals that are never negative
 
     @property
     def nonzeros(self) -> tuple[Ints, Floats]:
         """(positions, ascending, and x) of the non-zeros."""
-        return (self.own, self.own_x) if self.whole is None else nonzeros(self.whole.array(), self.own, self.own_x)
+        return with_shown(self.whole, self.own, self.own_x)
 
     @cached_property
     def later(self) -> NonZeros:
